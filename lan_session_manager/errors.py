@@ -1,0 +1,196 @@
+"""Every error that a caller can meet.
+
+The docstring of a class is the sentence that the user reads: what happened and what to do. `code` names it for
+programs, `status` is its HTTP status. Facts in braces are filled in by keyword. An exception that is not in this file
+never reaches a client with its own text: the web answers `InternalError` in its place.
+"""
+
+from inspect import cleandoc
+from typing import ClassVar
+
+
+class LSMError(Exception):
+    """The request could not be carried out."""
+
+    status: ClassVar[int] = 500
+    code: ClassVar[str] = "error"
+
+    def __init__(self, **facts: object) -> None:
+        self.facts = facts
+        self.message = " ".join(cleandoc(type(self).__doc__ or "").split()).format(**facts)
+        super().__init__(self.message)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild, (type(self), self.facts))
+
+
+def _rebuild(kind: type[LSMError], facts: dict[str, object]) -> LSMError:
+    return kind(**facts)
+
+
+class InternalError(LSMError):
+    """The server met a fault of its own. Your data is safe; please try again, and tell the owner if it stays."""
+
+    code = "internal"
+
+
+class NotFoundError(LSMError):
+    """There is nothing here under that name. Check the address, or go back to your dashboard."""
+
+    status = 404
+    code = "not_found"
+
+
+class InvalidInputError(LSMError):
+    """{what}"""
+
+    status = 422
+    code = "invalid_input"
+
+
+class AddressError(LSMError):
+    """This is not an IP address. Give one such as 192.168.1.100 or fe80::1%eth0."""
+
+    status = 404
+    code = "not_found"
+
+
+class ForwardedError(LSMError):
+    """The proxy in between sent an X-Forwarded-For header that is not a list of addresses. Its owner should mend it."""
+
+    status = 400
+    code = "forwarded"
+
+
+class SecurityError(LSMError):
+    """This path is outside of the session's workspace. Give a path below inputs/, outputs/, temp/ or shared/."""
+
+    status = 403
+    code = "outside_workspace"
+
+
+class ReadOnlyError(LSMError):
+    """{path} is read-only: nobody can change it from here. Copy it to inputs/ and change the copy."""
+
+    status = 403
+    code = "read_only"
+
+
+class AdminOnlyError(LSMError):
+    """Only the owner can do this. Send the admin token as "Authorization: Bearer ...": the server printed at its start
+    where the token is.
+    """
+
+    status = 401
+    code = "admin_only"
+
+
+class WorkerOnlyError(LSMError):
+    """Only a swarm worker or the owner can do this. Send the worker token or the admin token as
+    "Authorization: Bearer ...".
+    """
+
+    status = 401
+    code = "worker_only"
+
+
+class QueueFullError(LSMError):
+    """Your queue is full: {bound} tasks wait already. Wait for some to end, or cancel some, then submit again."""
+
+    status = 429
+    code = "queue_full"
+
+
+class LimitTooHighError(LSMError):
+    """{name} is {asked} {unit}, more than this session may use. Ask for {allowed} {unit} at most."""
+
+    status = 422
+    code = "limit_too_high"
+
+
+class QuotaError(LSMError):
+    """The workspace is full: {quota_mb} MB may be used, and this needs more. Delete files, then try again."""
+
+    status = 413
+    code = "workspace_full"
+
+
+class TooLargeError(LSMError):
+    """The request is larger than {allowed}. Send less at once."""
+
+    status = 413
+    code = "too_large"
+
+
+class IllegalMoveError(LSMError):
+    """The {subject} cannot become {wanted}: that needs it to be {expected}, and it is {actual}. Load it again and
+    decide anew.
+    """
+
+    status = 409
+    code = "illegal_move"
+
+
+class RunsHereError(LSMError):
+    """The task {task_id} runs in a sandbox of this server and ends by itself. Cancel it if it should stop."""
+
+    status = 409
+    code = "runs_here"
+
+
+class StillActiveError(LSMError):
+    """The task {task_id} has not ended. Cancel it first, then delete it."""
+
+    status = 409
+    code = "still_active"
+
+
+class ConflictError(LSMError):
+    """{what}"""
+
+    status = 409
+    code = "conflict"
+
+
+class NoSandboxError(LSMError):
+    """This server cannot run tasks: its sandbox did not pass the self-test at start. The owner sees why where the
+    server was started.
+    """
+
+    status = 503
+    code = "no_sandbox"
+
+
+class BusyError(LSMError):
+    """The server has more work than it can take at this moment. Try again in a few seconds."""
+
+    status = 503
+    code = "busy"
+
+
+class StorageError(LSMError):
+    """The server could not write to its disk, so nothing was changed. The owner should look at its free space; then
+    try again.
+    """
+
+    status = 507
+    code = "storage"
+
+
+class RangeError(LSMError):
+    """The range starts after the end: there are {size} bytes. Ask for an earlier one."""
+
+    status = 416
+    code = "range"
+
+
+class PortError(LSMError):
+    """The server cannot listen on {host} port {port}: {why}. Give another --host, --port or --ws-port."""
+
+    code = "port"
+
+
+class DataDirError(LSMError):
+    """The server cannot use the data directory {path}: {why}. Give another --data-dir."""
+
+    code = "data_dir"

@@ -1,0 +1,226 @@
+"""The database file: connections, migrations, and one writer thread that commits the jobs of many callers at once.
+
+WAL, so that reads never wait for writes; `synchronous=FULL`, so that what was answered is on disk. Several processes
+may have the same file open: each has a writer of its own, and SQLite's lock lets them take turns.
+"""
+
+import contextlib
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar
+
+from lan_session_manager.errors import BusyError, StorageError
+from lan_session_manager.store.reads import Reads
+from lan_session_manager.store.writes import Transaction
+
+T = TypeVar("T")
+
+_LOCK_WAIT_MS = 30_000  # a writer of another process may hold the lock for a while; a foreign tool even longer
+_WAITING_JOBS = 4096
+_BATCH = 256
+
+
+class Store:
+    """One database file, for all threads of this process. It does not survive a fork: open it after."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or make the database; its directory is there. Raises StorageError."""
+        self._path = path
+        self._local = threading.local()
+        self._lock = threading.Lock()
+        self._readers: list[sqlite3.Connection] = []
+        self._jobs: queue.Queue[tuple[Callable[[Transaction], Any], Future[Any]] | None] = queue.Queue(_WAITING_JOBS)
+        self._listeners: list[Callable[[], None]] = []
+        self._writer: threading.Thread | None = None
+        self._closed = False
+        try:
+            with contextlib.closing(self._connect()) as connection:
+                _migrate(connection)
+        except sqlite3.Error as error:
+            raise StorageError from error
+
+    def close(self) -> None:
+        """Carry out what waits, then close every connection. Later calls raise BusyError."""
+        with self._lock:
+            self._closed = True
+            writer = self._writer
+        if writer:
+            self._jobs.put(None)
+            writer.join()
+        with self._lock:
+            for connection in self._readers:
+                connection.close()
+            self._readers.clear()
+
+    def write(self, job: Callable[[Transaction], T]) -> Future[T]:
+        """Have the writer thread run `job` in a transaction; the future is done when its result is on disk.
+
+        A job that raises changes nothing, and its error is the future's. A commit that fails fails every job of its
+        batch with StorageError or BusyError. Raises BusyError when too many jobs wait already.
+        """
+        future: Future[T] = Future()
+        with self._lock:
+            if self._closed:
+                raise BusyError
+            if self._writer is None:
+                self._writer = threading.Thread(target=self._write_for_ever, name="store-writer", daemon=True)
+                self._writer.start()
+            try:
+                self._jobs.put_nowait((job, future))
+            except queue.Full:
+                raise BusyError from None
+        return future
+
+    @property
+    def read(self) -> Reads:
+        """Reads for the calling thread, over a connection of its own."""
+        reads: Reads | None = getattr(self._local, "reads", None)
+        if reads is None:
+            connection = self._connect()
+            connection.execute("PRAGMA query_only = ON")
+            with self._lock:
+                if self._closed:
+                    connection.close()
+                    raise BusyError
+                self._readers.append(connection)
+            reads = self._local.reads = Reads(connection)
+        return reads
+
+    def on_commit(self, listener: Callable[[], None]) -> None:
+        """Call `listener` in the writer thread after each commit of this process; it must be quick and not raise."""
+        self._listeners.append(listener)
+
+    def version(self) -> int:
+        """A number that changes when another connection, of this or another process, has committed."""
+        connection = getattr(self._local, "versions", None)
+        if connection is None:
+            connection = self._local.versions = self._connect()
+            with self._lock:
+                self._readers.append(connection)
+        return int(connection.execute("PRAGMA data_version").fetchone()[0])
+
+    def _connect(self) -> sqlite3.Connection:
+        # Closed by the thread that calls close(), hence check_same_thread; used by one thread each all the same.
+        connection = sqlite3.connect(
+            self._path,
+            timeout=_LOCK_WAIT_MS / 1000,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
+        )
+        connection.row_factory = sqlite3.Row
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        return connection
+
+    def _write_for_ever(self) -> None:
+        connection: sqlite3.Connection | None = None
+        while (first := self._jobs.get()) is not None:
+            batch, last = [first], False
+            while len(batch) < _BATCH:
+                try:
+                    more = self._jobs.get_nowait()
+                except queue.Empty:
+                    break
+                if more is None:
+                    last = True
+                    break
+                batch.append(more)
+            try:
+                connection = connection or self._connect()
+                _run_batch(connection, batch)
+            except BaseException as error:  # noqa: BLE001 - whatever it is, each caller of the batch must hear of it
+                for _, future in batch:
+                    if not future.done():
+                        future.set_exception(_readable(error))
+            for listener in self._listeners:
+                listener()
+            if last:
+                break
+        if connection:
+            connection.close()
+
+
+def _run_batch(connection: sqlite3.Connection, batch: list[tuple[Callable[[Transaction], Any], Future[Any]]]) -> None:
+    transaction = Transaction(connection)
+    done: list[tuple[Future[Any], Any]] = []
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for job, future in batch:
+            if not future.set_running_or_notify_cancel():
+                continue
+            connection.execute("SAVEPOINT job")
+            try:
+                result = job(transaction)
+            except Exception as error:
+                if (
+                    not connection.in_transaction
+                ):  # a full disk may end the whole transaction: then nobody's job is kept
+                    raise
+                connection.execute("ROLLBACK TO job")
+                connection.execute("RELEASE job")
+                future.set_exception(_readable(error))
+            else:
+                connection.execute("RELEASE job")
+                done.append((future, result))
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    for future, result in done:
+        future.set_result(result)
+
+
+def _readable(error: BaseException) -> BaseException:
+    """SQLite's own errors as errors of ours; a broken rule of the schema stays what it is, a fault of this program."""
+    if isinstance(error, sqlite3.OperationalError):
+        busy = getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+        mine: BaseException = BusyError() if busy else StorageError()
+        mine.__cause__ = error
+        return mine
+    return error
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    """Bring the schema up to date: each numbered file once, all in one transaction."""
+    files = sorted(
+        (file for file in resources.files(__package__).joinpath("migrations").iterdir() if file.name.endswith(".sql")),
+        key=lambda file: file.name,
+    )
+    if _schema_version(connection) == len(files):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        version = _schema_version(connection)  # again, as another process may have been first
+        if version > len(files):
+            raise StorageError
+        for number, file in enumerate(files[version:], version + 1):
+            for statement in _statements(file.read_text(encoding="utf-8")):
+                connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {number}")
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def _schema_version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _statements(script: str) -> list[str]:
+    """The statements of a script; `executescript` would commit the transaction around it."""
+    statements, current = [], ""
+    for line in script.splitlines(keepends=True):
+        current += line
+        if sqlite3.complete_statement(current):
+            statements.append(current)
+            current = ""
+    return statements

@@ -1,0 +1,201 @@
+"""The questions that are asked of the database, by name."""
+
+import json
+import sqlite3
+from collections.abc import Sequence
+
+from lan_session_manager.states import Reason, SessionState, TaskState
+from lan_session_manager.store.records import (
+    EventKind,
+    EventRecord,
+    LeaseRecord,
+    OutputFile,
+    SessionRecord,
+    SourceType,
+    TaskRecord,
+)
+
+_SESSION = (
+    "SELECT id, name, address, user_slot, state, created_at, last_activity, next_number, total_tasks FROM sessions"
+)
+_TASK = """SELECT seq, id, session_id, number, state, runner, source_type, description, command, memory_mb, time_s,
+    created_at, started_at, ended_at, exit_code, reason, detail, child_out_of_memory, isolation, cpu_s, memory_peak_mb,
+    outputs, outputs_total, stop_reason FROM tasks"""
+_EVENT = "SELECT id, at, kind, session_id, task_id, data FROM events"
+
+
+def _session(row: sqlite3.Row) -> SessionRecord:
+    return SessionRecord(**{**dict(row), "state": SessionState(row["state"])})
+
+
+def _task(row: sqlite3.Row) -> TaskRecord:
+    fields = dict(row)
+    return TaskRecord(
+        **{
+            **fields,
+            "state": TaskState(fields["state"]),
+            "source_type": SourceType(fields["source_type"]),
+            "reason": Reason(fields["reason"]) if fields["reason"] else None,
+            "stop_reason": Reason(fields["stop_reason"]) if fields["stop_reason"] else None,
+            "child_out_of_memory": bool(fields["child_out_of_memory"]),
+            "outputs": tuple(OutputFile(*output) for output in json.loads(fields["outputs"])),
+        }
+    )
+
+
+def _event(row: sqlite3.Row) -> EventRecord:
+    return EventRecord(**{**dict(row), "kind": EventKind(row["kind"]), "data": json.loads(row["data"])})
+
+
+class Reads:
+    """Reads over one connection, for one thread. Each method is one statement, and so one consistent view."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def _one(self, sql: str, *values: object) -> sqlite3.Row | None:
+        row: sqlite3.Row | None = self._connection.execute(sql, values).fetchone()
+        return row
+
+    def _all(self, sql: str, *values: object) -> list[sqlite3.Row]:
+        return self._connection.execute(sql, values).fetchall()
+
+    def session(self, session_id: str) -> SessionRecord | None:
+        """The session of that id."""
+        row = self._one(f"{_SESSION} WHERE id = ?", session_id)
+        return _session(row) if row else None
+
+    def session_of_address(self, address: str) -> SessionRecord | None:
+        """The session that the address names now: live or expired, never one that is over."""
+        row = self._one(f"{_SESSION} WHERE address = ? AND state <> 'ended'", address)
+        return _session(row) if row else None
+
+    def names_like(self, name: str) -> set[str]:
+        """The workspace names that are `name` or `name-2`, `name-3`, …, of all sessions that ever were."""
+        rows = self._all(
+            "SELECT name FROM sessions WHERE name = ? OR substr(name, 1, ?) = ?", name, len(name) + 1, f"{name}-"
+        )
+        return {row["name"] for row in rows}
+
+    def next_user_slot(self) -> int:
+        """The lowest number above all user slots that were ever given."""
+        row = self._one("SELECT coalesce(max(user_slot), -1) + 1 AS slot FROM sessions")
+        return int(row["slot"]) if row else 0
+
+    def live_sessions(self) -> list[SessionRecord]:
+        """All live sessions, by address."""
+        return [_session(row) for row in self._all(f"{_SESSION} WHERE state = 'live' ORDER BY address")]
+
+    def idle_sessions(self, before: float) -> list[SessionRecord]:
+        """Live sessions without activity since `before` and without a queued or running task."""
+        rows = self._all(
+            f"""{_SESSION} WHERE state = 'live' AND last_activity < ? AND NOT EXISTS (
+                SELECT 1 FROM tasks WHERE session_id = sessions.id AND state IN ('queued', 'running'))""",
+            before,
+        )
+        return [_session(row) for row in rows]
+
+    def task(self, task_id: str) -> TaskRecord | None:
+        """The task of that id."""
+        row = self._one(f"{_TASK} WHERE id = ?", task_id)
+        return _task(row) if row else None
+
+    def task_of_key(self, session_id: str, idempotency_key: str) -> TaskRecord | None:
+        """The task that the session submitted with that key."""
+        row = self._one(f"{_TASK} WHERE session_id = ? AND idempotency_key = ?", session_id, idempotency_key)
+        return _task(row) if row else None
+
+    def live_tasks_of(self, session_id: str) -> list[TaskRecord]:
+        """The session's queued and running tasks, newest first."""
+        rows = self._all(
+            f"{_TASK} WHERE session_id = ? AND state IN ('queued', 'running') ORDER BY seq DESC", session_id
+        )
+        return [_task(row) for row in rows]
+
+    def recent_tasks_of(self, session_id: str, most: int) -> list[TaskRecord]:
+        """All live tasks of the session and the last `most` ended ones, newest first."""
+        rows = self._all(
+            f"""SELECT * FROM ({_TASK} WHERE session_id = ?1 AND state IN ('queued', 'running'))
+                UNION ALL
+                SELECT * FROM ({_TASK} WHERE session_id = ?1 AND state NOT IN ('queued', 'running')
+                               ORDER BY seq DESC LIMIT ?2)
+                ORDER BY seq DESC""",
+            session_id,
+            most,
+        )
+        return [_task(row) for row in rows]
+
+    def queued_count(self, session_id: str) -> int:
+        """How many of the session's tasks wait."""
+        row = self._one("SELECT count(*) AS n FROM tasks WHERE session_id = ? AND state = 'queued'", session_id)
+        return int(row["n"]) if row else 0
+
+    def waiting(self, runners: Sequence[str]) -> list[tuple[int, str, str]]:
+        """(seq, task id, session id) of each session's queued tasks that one of `runners` is to run, oldest first."""
+        marks = ", ".join("?" * len(runners))
+        rows = self._all(
+            f"""SELECT seq, id, session_id FROM tasks
+                WHERE state = 'queued' AND session_id IS NOT NULL AND runner IN ({marks}) ORDER BY seq""",
+            *runners,
+        )
+        return [(row["seq"], row["id"], row["session_id"]) for row in rows]
+
+    def running(self, runners: Sequence[str]) -> list[TaskRecord]:
+        """Every running task that one of `runners` runs."""
+        marks = ", ".join("?" * len(runners))
+        return [_task(row) for row in self._all(f"{_TASK} WHERE state = 'running' AND runner IN ({marks})", *runners)]
+
+    def every_task_id(self) -> set[str]:
+        """The ids of all tasks there are."""
+        return {row["id"] for row in self._all("SELECT id FROM tasks")}
+
+    def lease(self, task_id: str) -> LeaseRecord | None:
+        """The lease of a started task."""
+        row = self._one("SELECT * FROM leases WHERE task_id = ?", task_id)
+        return LeaseRecord(**dict(row)) if row else None
+
+    def running_by_session(self) -> dict[str | None, int]:
+        """How many tasks of each session run; under None those that belong to no session."""
+        rows = self._all("SELECT session_id, count(*) AS n FROM tasks WHERE state = 'running' GROUP BY session_id")
+        return {row["session_id"]: row["n"] for row in rows}
+
+    def running_boxes_by_session(self, runners: Sequence[str]) -> dict[str, int]:
+        """How many tasks of each session are run by one of `runners` now."""
+        marks = ", ".join("?" * len(runners))
+        rows = self._all(
+            f"""SELECT session_id, count(*) AS n FROM tasks
+                WHERE state = 'running' AND session_id IS NOT NULL AND runner IN ({marks}) GROUP BY session_id""",
+            *runners,
+        )
+        return {row["session_id"]: row["n"] for row in rows}
+
+    def live_session_count(self) -> int:
+        """How many sessions are live."""
+        row = self._one("SELECT count(*) AS n FROM sessions WHERE state = 'live'")
+        return int(row["n"]) if row else 0
+
+    def active_sessions(self, since: float) -> frozenset[str]:
+        """The ids of the live sessions with activity since that moment."""
+        rows = self._all("SELECT id FROM sessions WHERE state = 'live' AND last_activity >= ?", since)
+        return frozenset(row["id"] for row in rows)
+
+    def last_event_id(self) -> int:
+        """The id of the newest event, 0 before the first."""
+        row = self._one("SELECT coalesce(max(id), 0) AS id FROM events")
+        return int(row["id"]) if row else 0
+
+    def events_after(self, event_id: int, most: int) -> list[EventRecord]:
+        """The events of everybody after that one, oldest first, `most` at once."""
+        return [_event(row) for row in self._all(f"{_EVENT} WHERE id > ? ORDER BY id LIMIT ?", event_id, most)]
+
+    def events_of_session(self, session_id: str, after: int, most: int) -> list[EventRecord]:
+        """The session's own events after that one, oldest first, `most` at once."""
+        rows = self._all(f"{_EVENT} WHERE session_id = ? AND id > ? ORDER BY id LIMIT ?", session_id, after, most)
+        return [_event(row) for row in rows]
+
+    def newest_events_of_session(self, session_id: str, most: int) -> list[EventRecord]:
+        """The session's own newest events, newest first."""
+        return [
+            _event(row)
+            for row in self._all(f"{_EVENT} WHERE session_id = ? ORDER BY id DESC LIMIT ?", session_id, most)
+        ]

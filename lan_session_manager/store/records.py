@@ -1,0 +1,129 @@
+"""The rows of the database as frozen values."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from lan_session_manager.states import Reason, SessionState, TaskState
+
+
+class SourceType(StrEnum):
+    """Who a task is for; what an orchestrator may say of its own work."""
+
+    USER_TRIGGERED = "USER_TRIGGERED"
+    SWARM_AUTO = "SWARM_AUTO"
+    ADMIN_TASK = "ADMIN_TASK"
+    CROSS_USER = "CROSS_USER"
+
+
+class EventKind(StrEnum):
+    """What an event row says."""
+
+    SESSION_STARTED = "session_started"
+    SESSION_RESUMED = "session_resumed"
+    SESSION_EXPIRED = "session_expired"
+    SESSION_ENDED = "session_ended"
+    TASK_SUBMITTED = "task_submitted"
+    TASK_STARTED = "task_started"
+    TASK_COMPLETED = "task_completed"
+    TASK_REQUEUED = "task_requeued"
+    TASK_TAGGED = "task_tagged"
+    TASK_STOPPING = "task_stopping"
+    TASK_DELETED = "task_deleted"
+    WORKSPACE_CHANGED = "workspace_changed"
+
+
+@dataclass(frozen=True)
+class SessionRecord:
+    """A session as it stands in the database. Times are Unix times in seconds."""
+
+    id: str  # 32 hex digits
+    name: str  # of the workspace, and after "user_" of the task namespace
+    address: str
+    user_slot: int
+    state: SessionState
+    created_at: float
+    last_activity: float
+    next_number: int
+    total_tasks: int
+
+    @property
+    def namespace(self) -> str:
+        """What the ids of the session's tasks start with."""
+        return f"user_{self.name}"
+
+
+@dataclass(frozen=True)
+class OutputFile:
+    """A file below `outputs/` that a task made or changed."""
+
+    path: str  # from the workspace's root
+    size: int  # bytes
+
+
+@dataclass(frozen=True)
+class TaskRecord:
+    """A task as it stands in the database. Times are Unix times in seconds."""
+
+    seq: int  # order of acceptance over all sessions
+    id: str
+    session_id: str | None  # None: work of the swarm that belongs to no session
+    number: int | None  # None: reported by an orchestrator under an id of its own
+    state: TaskState
+    runner: str
+    source_type: SourceType
+    description: str
+    command: str
+    memory_mb: int
+    time_s: float
+    created_at: float
+    started_at: float | None
+    ended_at: float | None
+    exit_code: int | None
+    reason: Reason | None
+    detail: str
+    child_out_of_memory: bool
+    isolation: str | None
+    cpu_s: float | None
+    memory_peak_mb: float | None
+    outputs: tuple[OutputFile, ...]
+    outputs_total: int
+    stop_reason: Reason | None  # somebody asked for its end while it ran
+
+
+@dataclass(frozen=True)
+class NewTask:
+    """What a task is made of when it is accepted."""
+
+    runner: str
+    source_type: SourceType
+    description: str
+    command: str
+    memory_mb: int
+    time_s: float
+    idempotency_key: str | None = None
+
+
+@dataclass(frozen=True)
+class EventRecord:
+    """One thing that happened."""
+
+    id: int
+    at: float
+    kind: EventKind
+    session_id: str | None
+    task_id: str | None
+    data: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class LeaseRecord:
+    """Where a started task is found again after the server has died; the fields are those of an engine's lease."""
+
+    task_id: str
+    boot_id: str
+    monitor_pid: int
+    monitor_started: int
+    box_pid: int
+    started_at: float
+    time_limit_at: float

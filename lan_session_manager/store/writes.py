@@ -1,0 +1,148 @@
+"""The changes that are made to the database, by name. Each writes its event row in the same transaction."""
+
+import json
+import uuid
+from dataclasses import astuple
+from typing import Any
+
+from lan_session_manager.states import Reason, SessionState, TaskState, check_session_move, check_task_move
+from lan_session_manager.store.reads import Reads
+from lan_session_manager.store.records import EventKind, LeaseRecord, NewTask, SessionRecord, SourceType, TaskRecord
+
+_SESSION_EVENT = {
+    SessionState.LIVE: EventKind.SESSION_RESUMED,
+    SessionState.EXPIRED: EventKind.SESSION_EXPIRED,
+    SessionState.ENDED: EventKind.SESSION_ENDED,
+}
+_TASK_EVENT = {
+    TaskState.QUEUED: EventKind.TASK_REQUEUED,
+    TaskState.RUNNING: EventKind.TASK_STARTED,
+    TaskState.COMPLETED: EventKind.TASK_COMPLETED,
+    TaskState.FAILED: EventKind.TASK_COMPLETED,
+    TaskState.CANCELLED: EventKind.TASK_COMPLETED,
+}
+_TASK_CHANGES = frozenset(
+    {
+        "started_at", "ended_at", "exit_code", "reason", "detail", "child_out_of_memory", "isolation", "cpu_s",
+        "memory_peak_mb", "outputs", "outputs_total",
+    }
+)  # fmt: skip
+
+
+class Transaction(Reads):
+    """Reads and changes inside one transaction of the writer thread."""
+
+    def add_event(self, at: float, kind: EventKind, session_id: str | None, task_id: str | None, **data: object) -> int:
+        """Write an event row and give its id."""
+        cursor = self._connection.execute(
+            "INSERT INTO events (at, kind, session_id, task_id, data) VALUES (?, ?, ?, ?, ?)",
+            (at, kind, session_id, task_id, json.dumps(data)),
+        )
+        return int(cursor.lastrowid or 0)
+
+    def add_session(self, name: str, address: str, now: float) -> SessionRecord:
+        """Write a new live session with the next free range of user ids."""
+        session_id = uuid.uuid4().hex
+        self._connection.execute(
+            """INSERT INTO sessions (id, name, address, user_slot, state, created_at, last_activity)
+               VALUES (?, ?, ?, ?, 'live', ?, ?)""",
+            (session_id, name, address, self.next_user_slot(), now, now),
+        )
+        self.add_event(now, EventKind.SESSION_STARTED, session_id, None)
+        return self._known_session(session_id)
+
+    def touch_session(self, session_id: str, now: float) -> SessionRecord:
+        """Note that the session's device was here."""
+        self._connection.execute(
+            "UPDATE sessions SET last_activity = max(last_activity, ?) WHERE id = ?", (now, session_id)
+        )
+        return self._known_session(session_id)
+
+    def move_session(self, session_id: str, wanted: SessionState, now: float) -> SessionRecord:
+        """Move a session to another state, with its event. Raises IllegalMoveError."""
+        session = self._known_session(session_id)
+        check_session_move(session_id, session.state, wanted)
+        self._connection.execute("UPDATE sessions SET state = ? WHERE id = ?", (wanted, session_id))
+        self.add_event(now, _SESSION_EVENT[wanted], session_id, None)
+        return self._known_session(session_id)
+
+    def add_numbered_task(self, session_id: str, new: NewTask, now: float) -> TaskRecord:
+        """Accept a task under the session's next number, queued."""
+        session = self._known_session(session_id)
+        number = session.next_number
+        self._connection.execute("UPDATE sessions SET next_number = next_number + 1 WHERE id = ?", (session_id,))
+        return self._add_task(f"{session.namespace}_task_{number:03d}", session_id, number, new, now)
+
+    def add_reported_task(self, task_id: str, session_id: str | None, new: NewTask, now: float) -> TaskRecord:
+        """Note a task that an orchestrator reports under its own id, running."""
+        self._add_task(task_id, session_id, None, new, now)
+        return self.move_task(task_id, TaskState.RUNNING, now, started_at=now)
+
+    def _add_task(
+        self, task_id: str, session_id: str | None, number: int | None, new: NewTask, now: float
+    ) -> TaskRecord:
+        self._connection.execute(
+            """INSERT INTO tasks (id, session_id, number, state, runner, source_type, description, command, memory_mb,
+                                  time_s, created_at, idempotency_key)
+               VALUES (?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?)""",
+            (task_id, session_id, number, new.runner, new.source_type, new.description, new.command, new.memory_mb,
+             new.time_s, now, new.idempotency_key),
+        )  # fmt: skip
+        self._connection.execute("UPDATE sessions SET total_tasks = total_tasks + 1 WHERE id = ?", (session_id,))
+        self.add_event(now, EventKind.TASK_SUBMITTED, session_id, task_id, status=TaskState.QUEUED)
+        return self._known_task(task_id)
+
+    def move_task(self, task_id: str, wanted: TaskState, now: float, **changes: Any) -> TaskRecord:
+        """Move a task to another state, with its event and the fields in `changes`. Raises IllegalMoveError."""
+        if unknown := changes.keys() - _TASK_CHANGES:
+            raise TypeError(f"no fields of a move: {sorted(unknown)}")
+        task = self._known_task(task_id)
+        check_task_move(task_id, task.state, wanted)
+        if "outputs" in changes:
+            changes["outputs"] = json.dumps([astuple(output) for output in changes["outputs"]])
+        sets = "".join(f", {field} = ?" for field in changes)
+        self._connection.execute(
+            f"UPDATE tasks SET state = ?{sets} WHERE id = ?",
+            (wanted, *changes.values(), task_id),
+        )
+        self.add_event(now, _TASK_EVENT[wanted], task.session_id, task_id, status=wanted)
+        if wanted.ended or wanted is TaskState.QUEUED:
+            self._connection.execute("DELETE FROM leases WHERE task_id = ?", (task_id,))
+        return self._known_task(task_id)
+
+    def stop_task(self, task_id: str, reason: Reason, now: float) -> TaskRecord:
+        """Note that somebody wants a running task to end, with its event; the first reason stays."""
+        task = self._known_task(task_id)
+        if task.stop_reason is None:
+            self._connection.execute("UPDATE tasks SET stop_reason = ? WHERE id = ?", (reason, task_id))
+            self.add_event(now, EventKind.TASK_STOPPING, task.session_id, task_id, status=task.state)
+        return self._known_task(task_id)
+
+    def tag_task(self, task_id: str, source_type: SourceType, now: float) -> TaskRecord:
+        """Say who a task is for, with its event."""
+        self._connection.execute("UPDATE tasks SET source_type = ? WHERE id = ?", (source_type, task_id))
+        task = self._known_task(task_id)
+        self.add_event(now, EventKind.TASK_TAGGED, task.session_id, task_id, status=task.state)
+        return task
+
+    def delete_task(self, task_id: str, now: float) -> None:
+        """Remove a task's row; the event stays."""
+        task = self._known_task(task_id)
+        self._connection.execute("DELETE FROM tasks WHERE id = ?", (task_id,))
+        self.add_event(now, EventKind.TASK_DELETED, task.session_id, task_id)
+
+    def keep_lease(self, lease: LeaseRecord) -> None:
+        """Note where a started task is to be found."""
+        self._connection.execute("INSERT OR REPLACE INTO leases VALUES (?, ?, ?, ?, ?, ?, ?)", astuple(lease))
+
+    def _known_session(self, session_id: str) -> SessionRecord:
+        session = self.session(session_id)
+        if session is None:
+            raise LookupError(f"no session {session_id}")
+        return session
+
+    def _known_task(self, task_id: str) -> TaskRecord:
+        task = self.task(task_id)
+        if task is None:
+            raise LookupError(f"no task {task_id}")
+        return task

@@ -1,0 +1,116 @@
+"""A session is created, refreshed, expires when idle, and comes back with its files."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from lan_session_manager import LANSessionManager
+from lan_session_manager.addresses import parse_address
+from lan_session_manager.errors import AddressError
+from lan_session_manager.states import Reason, SessionState, TaskState
+from tests.unit.conftest import Clock
+
+IP = "192.168.1.100"
+ADDRESS = parse_address(IP)
+
+
+def test_a_session_has_its_workspace_on_disk(manager: LANSessionManager) -> None:
+    session = manager.create_session(IP)
+    assert session.workspace.name == "192_168_1_100"
+    assert {entry.name for entry in session.workspace.iterdir()} == {"inputs", "outputs", "temp", "session.json"}
+    assert json.loads((session.workspace / "session.json").read_text())["ip"] == IP
+
+
+def test_creating_again_refreshes_the_live_session(manager: LANSessionManager, clock: Clock) -> None:
+    first = manager.create_session(IP)
+    clock.forward(60)
+    second = manager.create_session("::ffff:192.168.1.100")
+    assert first.session_id == second.session_id
+    assert second.last_activity.timestamp() == clock.now
+
+
+@pytest.mark.parametrize("ip", ["", "..", "not an address", "1.2.3", "1.2.3.4/../..", "\x00", "9" * 1_000_000])
+def test_what_is_no_address_gets_no_session_and_no_directory(manager: LANSessionManager, ip: str) -> None:
+    before = set(manager.data_dir.iterdir())
+    for call in (manager.create_session, manager.get_user_dashboard_data, manager.get_session):
+        with pytest.raises(AddressError):
+            call(ip)
+    with pytest.raises(AddressError):
+        manager.submit_task(ip, "count")
+    assert set(manager.data_dir.iterdir()) == before
+    assert manager.store.read.live_session_count() == 0
+
+
+def test_a_session_expires_after_its_idle_time_and_not_a_second_before(
+    make_manager: Callable[..., LANSessionManager], clock: Clock
+) -> None:
+    manager = make_manager(session_timeout_minutes=1)
+    session = manager.create_session(IP)
+    clock.forward(60)
+    assert manager.sessions.expire_idle() == []
+    assert not session.is_expired()
+    clock.forward(1)
+    assert session.is_expired()
+    assert manager.get_session(IP) is None
+    assert [expired.address for expired in manager.sessions.expire_idle()] == [IP]
+
+
+def test_a_session_with_a_live_task_does_not_expire(manager: LANSessionManager, clock: Clock) -> None:
+    manager.submit_task(IP, "count", runner="shell", command="wc")
+    clock.forward(1_000_000)
+    assert manager.sessions.expire_idle() == []
+    assert manager.get_session(IP) is not None
+
+
+def test_a_device_that_comes_back_finds_its_session_its_files_and_its_numbers(
+    manager: LANSessionManager, clock: Clock
+) -> None:
+    session = manager.create_session(IP)
+    manager.submit_task(IP, "Write a report")
+    (session.workspace / "outputs" / "kept.txt").write_text("kept")
+    manager.cleanup_session(IP)
+    assert manager.get_session(IP) is None
+    clock.forward(1_000_000)
+    again = manager.create_session(IP)
+    assert again.session_id == session.session_id
+    assert (again.workspace / "outputs" / "kept.txt").read_text() == "kept"
+    assert manager.submit_task(IP, "Write another") == "user_192_168_1_100_task_002"
+
+
+def test_ending_a_session_cancels_what_waits_and_marks_what_runs(manager: LANSessionManager) -> None:
+    waiting = manager.submit_task(IP, "count", runner="shell", command="wc")
+    running = manager.submit_task(IP, "count", runner="shell", command="wc")
+    manager.tasks.start(running, "full").result()
+    manager.cleanup_session(IP)
+    read = manager.store.read
+    ended, marked = read.task(waiting), read.task(running)
+    assert ended is not None
+    assert marked is not None
+    assert (ended.state, ended.reason) == (TaskState.CANCELLED, Reason.SESSION_ENDED)
+    assert (marked.state, marked.stop_reason) == (TaskState.RUNNING, Reason.SESSION_ENDED)
+
+
+def test_every_session_has_a_range_of_host_users_of_its_own(manager: LANSessionManager) -> None:
+    uids = {manager.create_session(f"10.0.0.{n}").workspace.stat().st_uid for n in range(1, 6)}
+    assert len(uids) == 5
+    assert 0 not in uids
+
+
+def test_a_name_is_never_given_twice(manager: LANSessionManager) -> None:
+    first = manager.create_session(IP)
+    manager.store.write(lambda tx: tx.move_session(first.session_id, SessionState.ENDED, 1.0)).result()
+    second = manager.create_session(IP)
+    assert second.session_id != first.session_id
+    assert second.workspace.name == "192_168_1_100-2"
+    assert manager.submit_task(IP, "Write a report") == "user_192_168_1_100-2_task_001"
+
+
+def test_looking_does_not_write_for_every_request(manager: LANSessionManager, clock: Clock) -> None:
+    manager.create_session(IP)
+    version = manager.store.version()
+    for _ in range(10):
+        assert manager.sessions.live(ADDRESS)
+    manager.store.write(lambda tx: None).result()
+    assert manager.store.read.last_event_id() == 1
+    assert manager.store.version() == version
