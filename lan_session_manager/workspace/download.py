@@ -1,0 +1,70 @@
+"""A file on its way to a client: as many bytes as it had when it was opened, and never more."""
+
+import os
+from collections.abc import Iterator
+from types import MappingProxyType, TracebackType
+
+from lan_session_manager.errors import RangeError
+from lan_session_manager.workspace.opener import open_regular
+from lan_session_manager.workspace.paths import Parts
+from lan_session_manager.workspace.workspace import Workspace
+
+CHUNK = 1 << 20
+_UNKNOWN = "application/octet-stream"
+# Only what no browser runs or lays out as a page: a task's HTML, SVG, XML or PDF stays a stream of bytes.
+_HARMLESS = MappingProxyType(
+    {
+        **dict.fromkeys((".txt", ".log", ".csv", ".tsv", ".md", ".json", ".py", ".sh"), "text/plain; charset=utf-8"),
+        ".png": "image/png",
+        ".jpg": "image/jpeg",
+        ".jpeg": "image/jpeg",
+        ".gif": "image/gif",
+        ".webp": "image/webp",
+    }
+)
+
+
+class Download:
+    """An open regular file. `size` in bytes and `modified` (Unix time in seconds) are those at its opening.
+
+    Raises NotFoundError, SecurityError, and ConflictError for what is no regular file of the session.
+    """
+
+    def __init__(self, workspace: Workspace, path: Parts) -> None:
+        with workspace.opened() as root:
+            self.fd, info = open_regular(root, path, workspace.owner)
+        self.name = path[-1] if path else workspace.name
+        self.size = info.st_size
+        self.modified = info.st_mtime
+        self.etag = f'"{info.st_ino:x}-{info.st_mtime_ns:x}-{info.st_size:x}"'
+        self.content_type = _HARMLESS.get(os.path.splitext(self.name)[1].lower(), _UNKNOWN)
+        self._open = True
+
+    def read(self, first: int = 0, end: int | None = None) -> Iterator[bytes]:
+        """The bytes from `first` to before `end`, in chunks of at most CHUNK; fewer if the file was cut meanwhile.
+
+        Raises RangeError when `first` is not below the size, but for an empty file read from its start.
+        """
+        end = self.size if end is None else min(end, self.size)
+        if not 0 <= first < max(self.size, 1):
+            raise RangeError(size=self.size)
+        return self._chunks(first, end)
+
+    def _chunks(self, at: int, end: int) -> Iterator[bytes]:
+        while at < end and (chunk := os.pread(self.fd, min(CHUNK, end - at), at)):
+            yield chunk
+            at += len(chunk)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._open:
+            self._open = False
+            os.close(self.fd)
+
+    def __enter__(self) -> "Download":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

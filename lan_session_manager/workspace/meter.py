@@ -1,0 +1,183 @@
+"""A workspace's usage without asking the disk each time, and the part of its quota that is promised to uploads.
+
+One thread scans all workspaces: each only after it was touched, and then every 2 s at the most, or every 20 times what
+its last scan took.
+"""
+
+import heapq
+import logging
+import threading
+import time
+from collections.abc import Callable
+from itertools import count
+
+from lan_session_manager.errors import LSMError, QuotaError
+from lan_session_manager.workspace.usage import Usage
+
+_log = logging.getLogger(__name__)
+
+_SHORTEST_S = 2.0
+_BACKGROUND = 20  # a scan that nobody waits for takes a 20th of the time at most
+_ASKED = 5  # a scan before an upload is refused: a 5th
+_MB = 1024 * 1024
+
+
+class Scanner:
+    """The thread that scans; it lives while there is something to scan."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._waiting: list[tuple[float, int, Meter]] = []
+        self._numbers = count()  # so that no two entries compare by their meters
+        self._runs = False
+
+    def add(self, meter: "Meter", due: float) -> None:
+        """Scan that workspace once time.monotonic() is at `due`."""
+        with self._changed:
+            heapq.heappush(self._waiting, (due, next(self._numbers), meter))
+            self._changed.notify()
+            if not self._runs:
+                self._runs = True
+                threading.Thread(target=self._run, name="workspace-usage", daemon=True).start()
+
+    def _run(self) -> None:
+        try:
+            while (meter := self._next()) is not None:
+                meter.scan_if_due()
+        except BaseException:
+            with self._changed:
+                self._runs = False
+            raise
+
+    def _next(self) -> "Meter | None":
+        with self._changed:
+            while self._waiting:
+                wait = self._waiting[0][0] - time.monotonic()
+                if wait <= 0:
+                    return heapq.heappop(self._waiting)[2]
+                self._changed.wait(wait)
+            self._runs = False
+            return None
+
+
+class Meter:
+    """The usage of one workspace. For use from any thread."""
+
+    def __init__(self, measure: Callable[[], Usage], scanner: Scanner) -> None:
+        self._measure = measure
+        self._scanner = scanner
+        self._lock = threading.Lock()
+        self._scanning = threading.Lock()
+        self._usage: Usage | None = None
+        self._touched = False
+        self._queued = False
+        self._ended = 0.0  # of the last scan, by time.monotonic()
+        self._took = 0.0
+        self._scans = 0  # begun so far
+        self._promised = 0
+        self._arrived: list[tuple[int, int]] = []  # (scans begun when it arrived, bytes): no scan has surely seen it
+
+    @property
+    def usage(self) -> Usage:
+        """What the last scan found; nothing before the first one, which this asks for."""
+        if self._usage is None:
+            self.touch()
+            return Usage()
+        return self._usage
+
+    def touch(self) -> None:
+        """Something has changed in the workspace: scan it when it is time."""
+        with self._lock:
+            self._touched = True
+            if self._queued:
+                return
+            self._queued = True
+            due = self._due(_BACKGROUND, _SHORTEST_S)
+        self._scanner.add(self, due)
+
+    def scan(self) -> Usage:
+        """Scan now and wait for it. A workspace that cannot be looked at keeps the usage that it had."""
+        with self._scanning:
+            with self._lock:
+                self._scans += 1
+                self._touched = False
+                scan = self._scans
+            began = time.monotonic()
+            try:
+                found = self._measure()
+            except (OSError, LSMError) as error:
+                _log.info("the usage of a workspace could not be measured: %s", error)
+                found = self._usage or Usage()
+            with self._lock:
+                self._usage = found
+                self._ended = time.monotonic()
+                self._took = self._ended - began
+                self._arrived = [(at, size) for at, size in self._arrived if at >= scan]
+            return found
+
+    def scan_if_due(self) -> None:
+        """What the scanner's thread does when it is time, unless a scan meanwhile made it needless or too early."""
+        with self._lock:
+            due = self._due(_BACKGROUND, _SHORTEST_S)
+            self._queued = early = self._touched and due > time.monotonic()
+            touched = self._touched
+        if early:
+            self._scanner.add(self, due)
+        elif touched:
+            self.scan()
+
+    def reserve(self, size: int, quota_bytes: int) -> "Reservation":
+        """Promise `size` bytes of what is free of the quota. Raises QuotaError. May wait for a scan."""
+        reservation = Reservation(self, quota_bytes)
+        reservation.extend(size)
+        return reservation
+
+    def _take(self, size: int, quota_bytes: int) -> None:
+        if self._usage is None:
+            self.scan()
+        while True:
+            with self._lock:
+                usage = self._usage or Usage()
+                spoken_for = self._promised + sum(size for _, size in self._arrived)
+                if usage.complete and usage.bytes + spoken_for + size <= quota_bytes:
+                    self._promised += size
+                    return
+                stale = self._touched and time.monotonic() >= self._due(_ASKED, 0)
+            if not stale:
+                raise QuotaError(quota_mb=quota_bytes // _MB)
+            self.scan()
+
+    def _due(self, share: int, shortest: float) -> float:
+        return self._ended + max(shortest, share * self._took) if self._usage is not None else 0.0
+
+    def _give_back(self, promised: int, arrived: int) -> None:
+        with self._lock:
+            self._promised -= promised
+            if arrived:
+                self._arrived.append((self._scans, arrived))
+        if arrived:
+            self.touch()
+
+
+class Reservation:
+    """Bytes of a workspace's quota that are promised to one upload. For use from one thread at a time."""
+
+    def __init__(self, meter: Meter, quota_bytes: int) -> None:
+        self._meter = meter
+        self._quota_bytes = quota_bytes
+        self.size = 0  # bytes
+
+    def extend(self, size: int) -> None:
+        """Promise `size` bytes more. Raises QuotaError; what was promised before stays."""
+        self._meter._take(size, self._quota_bytes)
+        self.size += size
+
+    def settle(self, written: int) -> None:
+        """The upload is in its place with `written` bytes: they count until a scan has seen them."""
+        self._meter._give_back(self.size, written)
+        self.size = 0
+
+    def release(self) -> None:
+        """The upload is no more."""
+        self._meter._give_back(self.size, 0)
+        self.size = 0

@@ -1,0 +1,194 @@
+"""The one way to open anything in a workspace: beneath a descriptor, through no link, onto no other file system.
+
+The kernel resolves the path with openat2 (Linux 5.6). Where that is missing or forbidden, each directory on the way is
+opened for itself without following links; another mount of the same file system is then not noticed.
+"""
+
+import ctypes
+import errno
+import os
+import stat
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+
+from lan_session_manager.errors import (
+    BusyError,
+    ConflictError,
+    InvalidInputError,
+    LSMError,
+    NotFoundError,
+    SecurityError,
+    StorageError,
+)
+from lan_session_manager.workspace.paths import Parts, joined
+
+_OPENAT2 = 437  # the number of the call on every architecture of Linux but alpha
+_NO_XDEV, _NO_MAGICLINKS, _NO_SYMLINKS, _BENEATH = 0x01, 0x02, 0x04, 0x08  # linux/openat2.h
+_RESOLVE = _NO_XDEV | _NO_MAGICLINKS | _NO_SYMLINKS | _BENEATH
+_TRIES = 16  # EAGAIN: a rename at the wrong moment, or a lease that a task holds on its file
+
+DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NONBLOCK
+_PASSING = os.O_PATH | os.O_DIRECTORY
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.syscall.restype = ctypes.c_long
+
+_NOT_A_FILE = (
+    "This is a link, a pipe, a device or somebody else's file. Only regular files of the session can be opened."
+)
+IS_A_DIRECTORY = "There is a directory of that name. Choose another name, or open the directory."
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Whose the files of a workspace are: the ids that new ones get, and all user ids that one may have."""
+
+    uid: int
+    gid: int
+    uids: range
+
+
+def beneath(root: int, path: bytes, flags: int) -> int:
+    """A new descriptor of `path` below the directory `root`, which programs do not inherit.
+
+    Raises OSError: ELOOP for a link anywhere on the way or at its end, EXDEV for a path that leaves.
+    """
+    if b"\0" in path:
+        raise OSError(errno.EINVAL, "a path has no NUL")
+    for attempt in range(_TRIES):
+        try:
+            return _by_kernel(root, path, flags) if _kernel_resolves() else _by_steps(root, path, flags)
+        except BlockingIOError:
+            if attempt == _TRIES - 1:
+                raise
+    raise AssertionError
+
+
+@cache
+def _kernel_resolves() -> bool:
+    """Whether there is an openat2 that works: older kernels have none, some seccomp profiles forbid it (EPERM)."""
+    root = os.open("/", os.O_PATH | os.O_CLOEXEC)
+    try:
+        os.close(_by_kernel(root, b".", os.O_PATH | os.O_DIRECTORY))
+    except OSError as error:
+        if error.errno in (errno.ENOSYS, errno.EPERM):
+            return False
+        raise
+    finally:
+        os.close(root)
+    return True
+
+
+def _by_kernel(root: int, path: bytes, flags: int) -> int:
+    # Without O_NOFOLLOW: with it, a link at the end would be ENOTDIR for O_DIRECTORY, and open for O_PATH.
+    how = struct.pack("=QQQ", flags | os.O_CLOEXEC, 0, _RESOLVE)
+    while True:
+        fd = _libc.syscall(
+            ctypes.c_long(_OPENAT2),
+            ctypes.c_int(root),
+            ctypes.c_char_p(path),
+            ctypes.c_char_p(how),
+            ctypes.c_size_t(24),
+        )
+        if fd >= 0:
+            return int(fd)
+        number = ctypes.get_errno()
+        if number != errno.EINTR:
+            raise OSError(number, os.strerror(number))
+
+
+def _by_steps(root: int, path: bytes, flags: int) -> int:
+    if path.startswith(b"/") or b".." in path.split(b"/"):
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
+    *parents, last = path.split(b"/")
+    device = os.fstat(root).st_dev
+    at = os.dup(root)
+    try:
+        for name in parents:
+            step = _step(at, name, _PASSING, device)
+            os.close(at)
+            at = step
+        return _step(at, last, flags, device)
+    finally:
+        os.close(at)
+
+
+def _step(at: int, name: bytes, flags: int, device: int) -> int:
+    try:
+        fd = os.open(name, flags | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at)
+    except NotADirectoryError:  # O_DIRECTORY says this of a link as well
+        if stat.S_ISLNK(os.stat(name, dir_fd=at, follow_symlinks=False).st_mode):
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP)) from None
+        raise
+    info = os.fstat(fd)
+    refused = errno.EXDEV if info.st_dev != device else errno.ELOOP if stat.S_ISLNK(info.st_mode) else 0
+    if refused:
+        os.close(fd)
+        raise OSError(refused, os.strerror(refused))
+    return fd
+
+
+@contextmanager
+def closing(fd: int) -> Iterator[int]:
+    """The descriptor, closed at the end."""
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def open_directory(root: int, path: Parts) -> int:
+    """A new descriptor of a directory below `root`. Raises NotFoundError and SecurityError."""
+    with refusals():
+        return beneath(root, joined(path), DIRECTORY)
+
+
+def open_regular(root: int, path: Parts, owner: Owner) -> tuple[int, os.stat_result]:
+    """A new descriptor for reading a regular file of `owner` below `root`, and its facts.
+
+    Raises NotFoundError, SecurityError for a link, ConflictError for what is no regular file or is another's: a hard
+    link may name any file of the file system, so that the file's own user id decides. Opening never waits.
+    """
+    with refusals():
+        fd = beneath(root, joined(path), os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    info = os.fstat(fd)
+    if stat.S_ISREG(info.st_mode) and info.st_uid in owner.uids:
+        return fd, info
+    os.close(fd)
+    raise ConflictError(what=IS_A_DIRECTORY if stat.S_ISDIR(info.st_mode) else _NOT_A_FILE)
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """What the kernel refuses becomes the error that a caller can meet."""
+    try:
+        yield
+    except OSError as error:
+        meaning = _meaning(error.errno)
+        if meaning is None:
+            raise
+        raise meaning from error
+
+
+def _meaning(number: int | None) -> LSMError | None:
+    match number:
+        case errno.ENOENT | errno.ENOTDIR | errno.ESTALE:
+            return NotFoundError()
+        case errno.ELOOP | errno.EXDEV:
+            return SecurityError()
+        case errno.ENXIO | errno.ENODEV | errno.EPERM | errno.EACCES:
+            return ConflictError(what=_NOT_A_FILE)
+        case errno.EISDIR | errno.EEXIST | errno.ENOTEMPTY:
+            return ConflictError(what=IS_A_DIRECTORY)
+        case errno.ENAMETOOLONG | errno.EINVAL:
+            return InvalidInputError(
+                what="No file can have this path. Use a shorter one, of letters, digits and signs."
+            )
+        case errno.EAGAIN | errno.EBUSY | errno.EMFILE | errno.ENFILE:
+            return BusyError()
+        case errno.ENOSPC | errno.EDQUOT | errno.EROFS | errno.EIO | errno.EFBIG:
+            return StorageError()
+    return None

@@ -1,0 +1,159 @@
+"""Deleting in a workspace, and making a directory: by descriptors, so that nothing outside can be hit."""
+
+import errno
+import os
+import secrets
+import stat
+from dataclasses import dataclass
+
+from lan_session_manager.errors import ConflictError
+from lan_session_manager.workspace.directories import make_directories
+from lan_session_manager.workspace.opener import DIRECTORY, beneath, closing, open_directory, refusals
+from lan_session_manager.workspace.paths import Parts, stored
+from lan_session_manager.workspace.validate import TOP
+from lan_session_manager.workspace.workspace import Workspace
+
+_LEVELS = 32  # directories open at once; what is deeper is moved up first, however deep a task has made it
+_BUDGET = 2_000_000  # entries looked at: a task that makes files as fast as they are deleted is not waited for
+_TRIES = 3  # a task may put something into a directory that was emptied, or swap it
+_SWAPPED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.ENOTEMPTY, errno.EEXIST)
+_WAITING = 10_000  # directories remembered of one directory; the others are found when it is looked at again
+_GROWS = "Files are still being written there. Cancel the task that writes them, then delete again."
+
+
+def make_directory(workspace: Workspace, path: Parts) -> None:
+    """Make the directory `path`, with those on the way; one that is there is left as it is.
+
+    Raises ReadOnlyError, SecurityError, ConflictError and StorageError.
+    """
+    workspace.check_writable(path)
+    with workspace.opened() as root:
+        os.close(make_directories(root, path, workspace.owner))
+    workspace.touch()
+
+
+def remove(workspace: Workspace, path: Parts) -> None:
+    """Delete what is at `path`, a directory with everything in it, a link itself; inputs, outputs and temp are emptied.
+
+    Raises NotFoundError, ReadOnlyError, SecurityError, and ConflictError when a task goes on writing there.
+    """
+    emptied = len(path) == 1 and path[0] in TOP and not workspace.read_only
+    if not emptied:
+        workspace.check_writable(path)
+    try:
+        with workspace.opened() as root, refusals():
+            if emptied:
+                with closing(open_directory(root, path)) as top:
+                    _Emptying(top).run()
+            else:
+                with closing(open_directory(root, path[:-1])) as parent:
+                    _remove(parent, stored(path[-1]))
+    finally:
+        workspace.touch()
+
+
+def _remove(parent: int, name: bytes) -> None:
+    for _ in range(_TRIES):
+        try:
+            if not stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
+                os.unlink(name, dir_fd=parent)
+                return
+            with closing(beneath(parent, name, DIRECTORY)) as top:
+                _Emptying(top).run()
+            os.rmdir(name, dir_fd=parent)
+        except OSError as error:
+            if error.errno not in _SWAPPED or error.errno == errno.ENOENT:
+                raise
+        else:
+            return
+    raise ConflictError(what=_GROWS)
+
+
+@dataclass
+class _Level:
+    fd: int
+    name: bytes
+    waiting: list[bytes]  # directories in it that are still to be removed
+
+
+class _Emptying:
+    """Deletes everything in the directory `top`, without ever following a name out of it.
+
+    Nothing is moved out of the workspace for that: a task whose current directory it is would be outside as well.
+    """
+
+    def __init__(self, top: int) -> None:
+        self._levels = [_Level(top, b"", [])]
+        self._left = _BUDGET
+
+    def run(self) -> None:
+        """Raises OSError, and ConflictError when there is no end to it."""
+        try:
+            while True:
+                level = self._levels[-1]
+                if level.waiting:
+                    self._remove(level, level.waiting.pop())
+                elif len(self._levels) > 1:
+                    self._levels.pop()
+                    os.close(level.fd)
+                    self._remove_emptied(self._levels[-1], level.name)
+                else:
+                    level.waiting = self._sweep(level.fd)
+                    if not level.waiting:
+                        return
+        finally:
+            for level in self._levels[1:]:
+                os.close(level.fd)
+
+    def _remove(self, level: _Level, name: bytes) -> None:
+        """Remove a directory if it is empty, else go into it."""
+        self._spend()
+        try:
+            if len(self._levels) == _LEVELS:
+                top = self._levels[0]
+                moved = b".removed-" + secrets.token_hex(8).encode()
+                os.rename(name, moved, src_dir_fd=level.fd, dst_dir_fd=top.fd)
+                top.waiting.append(moved)
+                return
+            fd = beneath(level.fd, name, DIRECTORY)
+        except OSError as error:
+            if error.errno not in _SWAPPED:
+                raise
+            return
+        self._levels.append(_Level(fd, name, []))
+        self._levels[-1].waiting = self._sweep(fd)
+
+    def _remove_emptied(self, parent: _Level, name: bytes) -> None:
+        self._spend()
+        try:
+            os.rmdir(name, dir_fd=parent.fd)
+        except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                parent.waiting.append(name)
+            elif error.errno not in _SWAPPED:
+                raise
+
+    def _sweep(self, fd: int) -> list[bytes]:
+        """Delete what is no directory, and give the names of the directories, so many as may be remembered."""
+        waiting: list[bytes] = []
+        with os.scandir(fd) as found:
+            for entry in found:
+                self._spend()
+                name = os.fsencode(entry.name)
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(name)
+                    if len(waiting) == _WAITING:
+                        break
+                    continue
+                try:
+                    os.unlink(name, dir_fd=fd)
+                except FileNotFoundError:
+                    continue
+                except IsADirectoryError:
+                    waiting.append(name)
+        return waiting
+
+    def _spend(self) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise ConflictError(what=_GROWS)

@@ -1,0 +1,140 @@
+"""A file that arrives from a client: written in constant memory, in its place only when it is complete."""
+
+import os
+import stat
+from types import TracebackType
+
+from lan_session_manager.errors import ConflictError, StorageError, TooLargeError
+from lan_session_manager.workspace.directories import IN_THE_WAY, make_directories
+from lan_session_manager.workspace.listing import Entry, entry_of
+from lan_session_manager.workspace.opener import DIRECTORY, IS_A_DIRECTORY, beneath, closing, refusals
+from lan_session_manager.workspace.paths import Parts, joined, stored
+from lan_session_manager.workspace.workspace import Workspace
+
+_EXISTS = "There is a file of that name already. Choose another name, or upload it so that it replaces the other."
+_DISK_RESERVE = 256 * 1024 * 1024  # bytes that stay free for the database and the logs
+_LOOK_EVERY = 16 * 1024 * 1024  # bytes between two looks at the free space
+_MB = 1024 * 1024
+
+
+class Upload:
+    """One file on its way to `path`. As a context manager it is aborted unless it was committed.
+
+    `size` is what the client announced, if it did; `limit_bytes` bounds the file, `quota_bytes` the whole workspace.
+    For use from one thread at a time. Raises at once what can be known at once: ReadOnlyError, SecurityError,
+    ConflictError, TooLargeError, QuotaError, StorageError.
+    """
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        path: Parts,
+        *,
+        limit_bytes: int,
+        quota_bytes: int,
+        size: int | None = None,
+        overwrite: bool = True,
+    ) -> None:
+        workspace.check_writable(path)
+        self._workspace = workspace
+        self._path = path
+        self._limit = limit_bytes
+        self._overwrite = overwrite
+        self._written = 0
+        self._look_at = 0
+        self._open = True
+        announced = size or 0
+        self._check_limit(announced)
+        with workspace.opened() as root:
+            self._check_target(root)
+            _check_disk(root, announced)
+        self._reservation = workspace.reserve(announced, quota_bytes)
+        try:
+            with refusals():
+                self._staged = workspace.staged()
+        except BaseException:
+            self._reservation.release()
+            raise
+
+    def write(self, chunk: bytes | bytearray | memoryview) -> None:
+        """Take the next bytes. Raises TooLargeError, QuotaError, StorageError; the upload is aborted then."""
+        try:
+            end = self._written + len(chunk)
+            self._check_limit(end)
+            if end > self._reservation.size:
+                self._reservation.extend(end - self._reservation.size)
+            with refusals():
+                rest = memoryview(chunk)
+                while rest:
+                    rest = rest[os.write(self._staged.fd, rest) :]
+            self._written = end
+            if end >= self._look_at:
+                self._look_at = end + _LOOK_EVERY
+                _check_disk(self._staged.fd, 0)
+        except BaseException:
+            self.abort()
+            raise
+
+    def commit(self) -> Entry:
+        """Put the file in its place, making the directories on the way, and say what stands there now.
+
+        Raises ConflictError, SecurityError, StorageError; the upload is aborted then.
+        """
+        try:
+            with self._workspace.opened() as root:
+                info = os.fstat(self._staged.fd)
+                parent = make_directories(root, self._path[:-1], self._workspace.owner)
+                with closing(parent), refusals():
+                    self._put(parent)
+        except BaseException:
+            self.abort()
+            raise
+        self._open = False
+        self._reservation.settle(self._written)
+        return entry_of(stored(self._path[-1]), info)
+
+    def abort(self) -> None:
+        """Leave nothing of it. Does nothing once it is committed or aborted."""
+        if self._open:
+            self._open = False
+            self._staged.discard()
+            self._reservation.release()
+
+    def __enter__(self) -> "Upload":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.abort()
+
+    def _put(self, parent: int) -> None:
+        try:
+            self._staged.put(parent, stored(self._path[-1]), overwrite=self._overwrite)
+        except FileExistsError:
+            raise ConflictError(what=_EXISTS) from None
+
+    def _check_limit(self, size: int) -> None:
+        if size > self._limit:
+            raise TooLargeError(allowed=f"{self._limit // _MB} MB" if self._limit >= _MB else f"{self._limit} bytes")
+
+    def _check_target(self, root: int) -> None:
+        """Refuse before the bytes come what would be refused after; `commit` decides, as all may change until then."""
+        with refusals():
+            try:
+                with closing(beneath(root, joined(self._path[:-1]), DIRECTORY)) as parent:
+                    info = os.stat(stored(self._path[-1]), dir_fd=parent, follow_symlinks=False)
+            except FileNotFoundError:
+                return
+            except NotADirectoryError:
+                raise ConflictError(what=IN_THE_WAY) from None
+        if stat.S_ISDIR(info.st_mode):
+            raise ConflictError(what=IS_A_DIRECTORY)
+        if not self._overwrite:
+            raise ConflictError(what=_EXISTS)
+
+
+def _check_disk(fd: int, size: int) -> None:
+    disk = os.fstatvfs(fd)
+    if disk.f_bavail * disk.f_frsize < size + _DISK_RESERVE:
+        raise StorageError
