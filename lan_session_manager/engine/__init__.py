@@ -1,0 +1,1 @@
+"""Start, follow, cancel, adopt: the machines that run tasks."""

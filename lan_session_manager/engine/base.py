@@ -1,0 +1,132 @@
+"""The verbs between the queue and a machine that runs tasks: start, follow, cancel, adopt.
+
+Each is idempotent by task id, a log is resumed by its offset, and no signature has a path of one machine in it, so that
+an engine may be this machine or another.
+"""
+
+from collections.abc import AsyncIterator, Collection
+from dataclasses import dataclass
+from typing import Protocol
+
+from lan_session_manager.logs import LogPiece as LogPiece
+from lan_session_manager.states import Reason
+
+
+@dataclass(frozen=True)
+class TaskLimits:
+    """What one task may use at most."""
+
+    memory_bytes: int
+    pids: int
+    time_s: float
+    file_bytes: int  # the largest single file
+    log_bytes: int
+
+
+@dataclass(frozen=True)
+class SessionLimits:
+    """What all tasks of one session may use together."""
+
+    memory_bytes: int
+    pids: int
+    cpu_cores: float
+
+
+@dataclass(frozen=True)
+class Job:
+    """A task that is to start, with all that an engine has to know of it.
+
+    `workspace` is the session's workspace by its name, `user_slot` the number of the session's own range of user ids of
+    the host.
+    """
+
+    task_id: str
+    workspace: str
+    user_slot: int
+    argv: tuple[str, ...]
+    limits: TaskLimits
+    session_limits: SessionLimits
+
+
+@dataclass(frozen=True)
+class Lease:
+    """What has to be kept on disk to find a started task again after the server has died.
+
+    A process id alone may name another process later, so the start time (clock ticks since boot, field 22 of
+    /proc/PID/stat) and the boot's id go with it.
+    """
+
+    task_id: str
+    boot_id: str
+    monitor_pid: int
+    monitor_started: int
+    box_pid: int
+    started_at: float  # Unix time in seconds
+    time_limit_at: float  # Unix time in seconds
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What a task has used so far."""
+
+    cpu_s: float
+    memory_peak_bytes: int
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a task ended. `detail` is a short text for people (a readable message of the runtime), often empty."""
+
+    reason: Reason
+    exit_code: int | None
+    ended_at: float  # Unix time in seconds
+    usage: Usage
+    child_out_of_memory: bool = False  # the main process lived while another process of the task was killed for memory
+    detail: str = ""
+
+
+class Engine(Protocol):
+    """A machine that runs tasks."""
+
+    async def start(self, job: Job) -> Lease:
+        """Start the box of `job` and give its lease; a second call for the same task gives the same lease.
+
+        Raises BoxStartError, whose message is readable, when the box cannot be made; nothing of it is left then.
+        """
+
+    async def adopt(self, lease: Lease) -> bool:
+        """Take charge again of a task that an earlier server started. False: nothing of it runs, no end is known."""
+
+    async def ended(self, task_id: str) -> Ending:
+        """Wait for the end of a task that this engine started or adopted; the answer stays until `forget`."""
+
+    async def cancel(self, task_id: str, reason: Reason) -> None:
+        """Ask the task to stop (TERM), and after the grace stop its whole box (KILL); `ended` then has `reason`."""
+
+    def follow(self, task_id: str, after: int) -> AsyncIterator[LogPiece]:
+        """The log from byte `after` on, piece by piece as it grows, until the task has ended and all is given."""
+
+    async def read_log(self, task_id: str, after: int, limit: int) -> list[LogPiece]:
+        """What the log has from byte `after` on, `limit` bytes at most; an empty list when there is no more now."""
+
+    async def log_size(self, task_id: str) -> int:
+        """How many bytes the log has now."""
+
+    async def forget(self, task_id: str) -> None:
+        """Remove the log and every other trace of an ended task."""
+
+    async def sweep(self, keep: Collection[str] = ()) -> None:
+        """Remove the boxes that no task of this engine owns; once, after the adoptions at a server's start.
+
+        `keep` names the tasks that are to be started or adopted after it.
+        """
+
+    async def release(self, workspace: str) -> None:
+        """Let go of what is kept for a session between its tasks; its next task makes it anew."""
+
+    async def close(self) -> None:
+        """Stop watching. Tasks go on, and a later engine adopts them."""
+
+
+class BoxStartError(Exception):
+    """The box could not be made; the text says why in a way that people can read."""

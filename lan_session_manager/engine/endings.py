@@ -1,0 +1,48 @@
+"""What the end of a box means for its task."""
+
+import contextlib
+import signal
+
+from lan_session_manager.engine.base import Ending, Usage
+from lan_session_manager.sandbox.boxes import BoxEnd
+from lan_session_manager.sandbox.cgroups import Reading
+from lan_session_manager.sandbox.monitor import TIMED_OUT
+from lan_session_manager.states import Reason
+
+_SIGNAL_CODES = range(129, 129 + 64)
+
+
+def ending_of(end: BoxEnd, asked: Reason | None) -> Ending:
+    """The ending that an exit code means, in the way of a shell.
+
+    Above 128 it is a signal: a program that itself ends with such a code cannot be told from one that was ended by the
+    signal. 137 (KILL) with a kill for memory in the box is the memory limit. If somebody asked the task to stop, why
+    they did (`asked`) goes before everything that the program made of it.
+    """
+    code, detail = end.code, ""
+    killed_for_memory = end.used.oom_kills > 0
+    if asked is not None:
+        reason = asked
+    elif code == TIMED_OUT:
+        reason = Reason.TIME_LIMIT
+    elif code == 128 + signal.SIGKILL and killed_for_memory:
+        reason = Reason.OUT_OF_MEMORY
+    elif code in _SIGNAL_CODES:
+        reason = Reason.SIGNAL
+        with contextlib.suppress(ValueError):
+            detail = signal.Signals(code - 128).name
+    else:
+        reason = Reason.EXIT
+    return Ending(
+        reason=reason,
+        exit_code=None if code == TIMED_OUT else code,
+        ended_at=end.at,
+        usage=usage_of(end.used),
+        child_out_of_memory=killed_for_memory and reason is not Reason.OUT_OF_MEMORY,
+        detail=detail,
+    )
+
+
+def usage_of(used: Reading) -> Usage:
+    """What a box has used, as its task's usage."""
+    return Usage(cpu_s=used.cpu_s, memory_peak_bytes=used.memory_peak_bytes)

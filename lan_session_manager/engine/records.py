@@ -1,0 +1,81 @@
+"""What the local engine keeps of one box beside the monitor's files: what was started, who stopped it, how it ended.
+
+Small JSON files in the box's own directory, each written once and in one step. One that cannot be read, because the
+host went down while it was written, counts as absent.
+"""
+
+import contextlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from lan_session_manager.engine.base import Ending, Lease, Usage
+from lan_session_manager.states import Reason
+
+
+@dataclass(frozen=True)
+class Started:
+    """A box that was made. `group` is the name of its session's cgroup."""
+
+    group: str
+    lease: Lease
+
+
+@dataclass(frozen=True)
+class Stop:
+    """That somebody asked the box to stop: why, and when in Unix time."""
+
+    reason: Reason
+    at: float
+
+
+class Records:
+    """The records in the box directory `directory`."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def save_started(self, started: Started) -> None:
+        """Keep that the box is made; before its program begins."""
+        self._save("started", {"group": started.group, "lease": asdict(started.lease)})
+
+    def started(self) -> Started | None:
+        """What was made, if anything."""
+        with contextlib.suppress(KeyError, TypeError, ValueError):
+            if (kept := self._load("started")) is not None:
+                return Started(str(kept["group"]), Lease(**kept["lease"]))
+        return None
+
+    def save_stop(self, stop: Stop) -> None:
+        """Keep who stops the box; before it is told."""
+        self._save("stop", asdict(stop))
+
+    def stop(self) -> Stop | None:
+        """Who stopped it, if anybody did."""
+        with contextlib.suppress(KeyError, TypeError, ValueError):
+            if (kept := self._load("stop")) is not None:
+                return Stop(Reason(kept["reason"]), float(kept["at"]))
+        return None
+
+    def save_ending(self, ending: Ending) -> None:
+        """Keep how it ended; before the box, and with it what the kernel counted, is removed."""
+        self._save("ending", asdict(ending))
+
+    def ending(self) -> Ending | None:
+        """How it ended, if that is known."""
+        with contextlib.suppress(KeyError, TypeError, ValueError):
+            if (kept := self._load("ending")) is not None:
+                return Ending(**{**kept, "reason": Reason(kept["reason"]), "usage": Usage(**kept["usage"])})
+        return None
+
+    def _save(self, name: str, record: dict[str, Any]) -> None:
+        new = self._directory / f".{name}.new"
+        new.write_text(json.dumps(record))
+        new.replace(self._directory / f"{name}.json")
+
+    def _load(self, name: str) -> dict[str, Any] | None:
+        with contextlib.suppress(FileNotFoundError):
+            record = json.loads((self._directory / f"{name}.json").read_bytes())
+            return record if isinstance(record, dict) else None
+        return None

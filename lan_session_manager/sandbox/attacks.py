@@ -1,0 +1,94 @@
+"""What the boxes of the self-test run: Python programs that try what no task may do. Never run outside of a box."""
+
+# Prints what came of everything as JSON. Arguments: a file of the host, a TCP port of it, an abstract socket of it.
+INTRUDE = """
+import ctypes, json, os, socket, sys
+
+secret, port, abstract = sys.argv[1:]
+libc = ctypes.CDLL(None, use_errno=True)
+status = dict(line.split(":", 1) for line in open("/proc/self/status").read().splitlines())
+PLACES = ["/", "/usr", "/usr/local/etc", "/etc", "/shared", "/dev", "/proc/sys/kernel", "/run", "/var", "/home",
+          "/workspace", "/tmp", "/dev/shm"]
+
+
+def worked(attempt, *given):
+    try:
+        return attempt(*given) in (None, 0)
+    except OSError:
+        return False
+
+
+def read(path):
+    open(path).close()
+
+
+def write(place):
+    with open(place + "/lsm-self-test", "w") as file:
+        file.write("x")
+
+
+def connect(family, address):
+    with socket.socket(family) as made:
+        made.settimeout(1)
+        made.connect(address)
+
+
+def make(family):
+    socket.socket(family).close()
+
+
+calls = {
+    "unshare": lambda: libc.unshare(0x10000000),
+    "mount": lambda: libc.mount(b"none", b"/workspace", b"tmpfs", 0, None),
+    "setns": lambda: libc.setns(os.open("/proc/self/ns/user", os.O_RDONLY), 0),
+    "keyring": lambda: 0 if libc.syscall({"x86_64": 250}.get(os.uname().machine, 219), 0, -3, 1) > 0 else 1,
+    "vsock": lambda: make(40),
+    "packet": lambda: make(17),
+    "ptrace": lambda: libc.ptrace(0, 0, 0, 0),
+    "root": lambda: os.setuid(0),
+}
+hosts = {
+    "port": lambda: connect(socket.AF_INET, ("127.0.0.1", int(port))),
+    "abstract": lambda: connect(socket.AF_UNIX, "\\0" + abstract),
+}
+print(json.dumps({
+    "uid": [status["Uid"].split(), open("/proc/self/uid_map").read().split()],
+    "caps": [status["Cap" + kind].strip() for kind in ("Inh", "Prm", "Eff", "Bnd", "Amb")],
+    "filter": [status["Seccomp"].strip(), status["NoNewPrivs"].strip()],
+    "interfaces": [line.split(":")[0].strip() for line in open("/proc/net/dev").read().splitlines()[2:]],
+    "read": [path for path in (secret, "/etc/shadow", "/proc/kcore") if worked(read, path)],
+    "connected": [name for name, attempt in hosts.items() if worked(attempt)],
+    "called": [name for name, attempt in calls.items() if worked(attempt)],
+    "written": sorted(place for place in PLACES if worked(write, place)),
+}))
+"""
+
+# Prints only if it gets all of it. To be formatted with a number of bytes.
+EAT_MEMORY = """
+kept = bytearray({})
+print("got", len(kept))
+"""
+
+# Prints how many processes it could start.
+FORK = """
+import os, time
+
+count = 0
+try:
+    for _ in range(500):
+        if os.fork() == 0:
+            time.sleep(20)
+            os._exit(0)
+        count += 1
+except OSError:
+    pass
+print(count, flush=True)
+"""
+
+# Uses more processor time than two periods of the quota have. What the machine does beside does not change that.
+BURN = """
+import time
+
+while time.process_time() < 0.06:
+    pass
+"""

@@ -1,0 +1,100 @@
+"""The OCI configuration of a box: what the runtime and the kernel make of it. Pure, no input or output.
+
+Source of the names: the OCI runtime specification 1.0.2 (config.md, config-linux.md).
+"""
+
+from typing import Any
+
+from lan_session_manager.sandbox import seccomp
+from lan_session_manager.sandbox.box import RANGE_SIZE, TASK_UID, Box
+from lan_session_manager.sandbox.rootfs import HOSTNAME, System
+
+WORKSPACE, SHARED = "/workspace", "/shared"
+_INIT = "/dev/init"
+
+_READ_ONLY = ("rbind", "ro", "nosuid", "nodev")
+_NAMESPACES = ("pid", "network", "ipc", "uts", "mount", "user", "cgroup")
+# Facts of the whole machine, or switches of it, that no task needs.
+_MASKED = (
+    *("acpi", "asound", "interrupts", "kcore", "keys", "latency_stats", "sched_debug", "scsi", "sysrq-trigger"),
+    *("timer_list", "timer_stats"),
+)
+_READ_ONLY_PROC = ("bus", "fs", "irq", "sys")
+_OPEN_FILES = 1024  # as programs with select() need it
+_OPEN_FILES_AT_MOST = 65536  # for programs that ask for more
+_OOM_SCORE = 500  # where the whole host is short of memory, a task goes before the server and its owner's programs
+
+
+def config(box: Box, system: System, cgroup_path: str, resources: dict[str, Any], open_files: int) -> dict[str, Any]:
+    """`config.json` of `box` on `system`; `cgroup_path` and `resources` as `Cgroups` gives them.
+
+    `open_files` is the server's own hard limit of open files: a box cannot have a higher one.
+    """
+    ids = [{"containerID": 0, "hostID": box.uid_base, "size": RANGE_SIZE}]
+    return {
+        "ociVersion": "1.0.2",
+        "root": {"path": str(system.root), "readonly": True},
+        "hostname": HOSTNAME,
+        "process": _process(box, min(open_files, _OPEN_FILES_AT_MOST)),
+        "mounts": _mounts(box, system),
+        "linux": {
+            "namespaces": [{"type": kind} for kind in _NAMESPACES],
+            "uidMappings": ids,
+            "gidMappings": ids,
+            "cgroupsPath": cgroup_path,
+            "resources": resources,
+            "seccomp": seccomp.profile(),
+            "rootfsPropagation": "private",
+            "maskedPaths": [f"/proc/{name}" for name in _MASKED],
+            "readonlyPaths": [f"/proc/{name}" for name in _READ_ONLY_PROC],
+        },
+    }
+
+
+def _process(box: Box, open_files: int) -> dict[str, Any]:
+    none: list[str] = []
+    return {
+        "terminal": False,
+        "user": {"uid": TASK_UID, "gid": TASK_UID, "umask": 0o077},
+        # The first process of a pid namespace ignores signals that it has no handler for; a program that is not made
+        # for that place could not be stopped, and would leave zombies.
+        "args": [_INIT, "--", *box.argv],
+        "env": [f"{name}={value}" for name, value in box.env.items()],
+        "cwd": WORKSPACE,
+        "capabilities": dict.fromkeys(("bounding", "effective", "inheritable", "permitted", "ambient"), none),
+        "noNewPrivileges": True,
+        "oomScoreAdj": _OOM_SCORE,
+        "rlimits": [
+            {"type": "RLIMIT_CORE", "soft": 0, "hard": 0},
+            {"type": "RLIMIT_FSIZE", "soft": box.limits.file_bytes, "hard": box.limits.file_bytes},
+            {"type": "RLIMIT_NOFILE", "soft": min(_OPEN_FILES, open_files), "hard": open_files},
+        ],
+    }
+
+
+def _mounts(box: Box, system: System) -> list[dict[str, Any]]:
+    return [
+        _mount("/proc", "proc", "nosuid", "nodev", "noexec"),
+        _mount("/dev", "tmpfs", "nosuid", "noexec", "mode=755", "size=64k"),
+        _mount("/dev/shm", "tmpfs", "nosuid", "nodev", "noexec", "mode=1777", _half(box)),  # noqa: S108
+        _bind(_INIT, str(system.init), "bind", "ro", "nosuid", "nodev"),
+        _bind("/usr", "/usr", *_READ_ONLY),
+        *(_bind(f"/{name}", f"/{name}", *_READ_ONLY, "noexec") for name in system.bound),
+        *(_mount(f"/{name}", "tmpfs", "ro", "nosuid", "nodev", "noexec", "size=4k") for name in system.hidden),
+        _mount("/tmp", "tmpfs", "nosuid", "nodev", "mode=1777", _half(box)),  # noqa: S108
+        _bind(WORKSPACE, str(box.workspace), "bind", "rw", "nosuid", "nodev"),
+        _bind(SHARED, str(box.shared), "bind", "ro", "nosuid", "nodev", "noexec"),
+    ]
+
+
+def _half(box: Box) -> str:
+    # Both count to the box's memory: half of it each, so that a full /tmp is an error to a program and not its end.
+    return f"size={box.limits.memory_bytes // 2}"
+
+
+def _mount(destination: str, kind: str, *options: str) -> dict[str, Any]:
+    return {"destination": destination, "type": kind, "source": kind, "options": list(options)}
+
+
+def _bind(destination: str, source: str, *options: str) -> dict[str, Any]:
+    return {"destination": destination, "type": "bind", "source": source, "options": list(options)}

@@ -1,0 +1,234 @@
+"""The proof at the start of a server: boxes that attack what the sandbox promises, and what came of it.
+
+Each check runs the real thing, in boxes that are made in the very way of a task's box.
+"""
+
+import json
+import os
+import secrets
+import select
+import shutil
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lan_session_manager.logs import LogFile
+from lan_session_manager.sandbox import attacks, host
+from lan_session_manager.sandbox.box import (
+    LAST_SLOT,
+    TASK_UID,
+    Box,
+    BoxLimits,
+    GroupLimits,
+    SandboxError,
+    user_range,
+)
+from lan_session_manager.sandbox.boxes import BoxEnd, Boxes
+
+_MB = 1024 * 1024
+_MEMORY, _PIDS, _CORES = 48 * _MB, 24, 0.2
+_ROOMY = BoxLimits(memory_bytes=256 * _MB, pids=64, file_bytes=_MB, log_bytes=_MB)
+_ROOMY_GROUP = GroupLimits(memory_bytes=1024 * _MB, pids=256, cpu_cores=64.0)
+_PYTHON = "/usr/bin/python3"
+_PATIENCE_S = 20.0
+_WRITABLE = ("/workspace", "/tmp", "/dev/shm")  # noqa: S108 (the box's own)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One promise of the sandbox, in a few words, and whether it holds. `why` has what was seen if it does not."""
+
+    name: str
+    holds: bool
+    is_limit: bool = False  # without a limit one task can starve the others; anything else that fails is a hole
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class SelfTest:
+    """What the sandbox of this host holds. `line` says it in one line for people."""
+
+    line: str
+    checks: tuple[Check, ...]
+
+    @property
+    def usable(self) -> bool:
+        """Whether tasks may run: boxes can be made and keep everything apart, even if a limit may not hold."""
+        return all(check.holds or check.is_limit for check in self.checks)
+
+    @property
+    def grade(self) -> str:
+        """`full`, `reduced: <the limits that do not hold>`, or `none: <what else does not hold>`."""
+        failed = [check for check in self.checks if not check.holds]
+        holes = [check.name for check in failed if not check.is_limit]
+        if holes:
+            return f"none: {', '.join(holes)}"
+        return f"reduced: {', '.join(check.name for check in failed)}" if failed else "full"
+
+
+def run_self_test(boxes: Boxes) -> SelfTest:
+    """Run all checks with the runtime and the directories of prepared `boxes`: some 0.4 s, and nothing of it is left.
+
+    Blocks; for a thread that has entered the private mounts. Never raises for what this host lacks: the result says it.
+    """
+    try:
+        version = boxes.runtime.version()
+        with _Trial(boxes) as trial:
+            checks = trial.checks()
+    except (SandboxError, OSError) as error:
+        return _failed(boxes.runtime.path.name, str(error))
+    return SelfTest(_line(version, boxes.cgroups.version, checks), checks)
+
+
+def _failed(runtime: str, why: str) -> SelfTest:
+    return SelfTest(f"no sandbox with {runtime}: {why}", (Check("boxes can be made", holds=False, why=why),))
+
+
+def _line(version: str, cgroups: str, checks: tuple[Check, ...]) -> str:
+    limits = [check for check in checks if check.is_limit]
+    held = [check.name for check in limits if check.holds]
+    broken = [check.name for check in checks if not check.holds]
+    enforced = f"{_listed(held)} enforced ({cgroups})" if held else "no limits"
+    line = f"{version}, user namespace, seccomp, no network; {enforced}"
+    return f"{line}; NOT held: {_listed(broken)}" if broken else line
+
+
+def _listed(names: list[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """How a box of the test ended, and what it printed on its standard output."""
+
+    end: BoxEnd | None
+    printed: str
+    group: str
+
+
+class _Trial:
+    """One run of the checks: its directory, its groups, its victims on the host."""
+
+    def __init__(self, boxes: Boxes) -> None:
+        self._boxes = boxes
+        self._mark = secrets.token_hex(8)
+        self._directory = boxes.state_dir / f"selftest-{self._mark}"
+        self._uid_base = user_range(LAST_SLOT)
+        self._undo = ExitStack()
+
+    def __enter__(self) -> "_Trial":
+        for name in ("workspace", "shared"):
+            (self._directory / name).mkdir(parents=True, mode=0o700)
+        owner = self._uid_base + TASK_UID
+        os.chown(self._directory / "workspace", owner, owner)
+        (self._directory / "shared").chmod(0o777)  # what keeps a task from writing there must be the mount alone
+        self._undo.callback(shutil.rmtree, self._directory, ignore_errors=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._undo.close()
+
+    def checks(self) -> tuple[Check, ...]:
+        """Run everything at once, in a group for each kind of limit."""
+        tight_memory = replace(_ROOMY_GROUP, memory_bytes=_MEMORY)
+        tight_cpu = replace(_ROOMY_GROUP, cpu_cores=_CORES)
+        eat = attacks.EAT_MEMORY.format(2 * _MEMORY)
+        with _victims(self._boxes.run_dir, self._mark) as victims, ThreadPoolExecutor(5) as pool:
+            intrusion = pool.submit(self._run, "a", _ROOMY_GROUP, _ROOMY, attacks.INTRUDE, *victims)
+            own = pool.submit(self._run, "a", _ROOMY_GROUP, replace(_ROOMY, memory_bytes=_MEMORY), eat)
+            forks = pool.submit(self._run, "a", _ROOMY_GROUP, replace(_ROOMY, pids=_PIDS), attacks.FORK)
+            shared = pool.submit(self._run, "m", tight_memory, _ROOMY, eat)
+            burnt = pool.submit(self._run, "c", tight_cpu, _ROOMY, attacks.BURN)
+            outcomes = [future.result() for future in (intrusion, own, forks, shared, burnt)]
+        throttled = self._boxes.cgroups.throttled(outcomes[-1].group)
+        for group in {outcome.group for outcome in outcomes}:
+            self._boxes.cgroups.remove_group(group)
+        return (
+            *self._seen_inside(outcomes[0], victims[0]),
+            *self._limits(*outcomes[1:], throttled=throttled),
+        )
+
+    def _seen_inside(self, outcome: _Outcome, secret: str) -> Iterator[Check]:
+        try:
+            seen = json.loads(outcome.printed)
+        except ValueError:
+            why = f"{_PYTHON} did not run in a box: {outcome.printed[:200]}"
+            yield Check("boxes can be made", holds=False, why=why)
+            return
+        yield Check("boxes can be made", holds=outcome.end is not None and outcome.end.code == 0)
+        expected = {
+            "task users are mapped": ("uid", [[str(TASK_UID)] * 4, ["0", str(self._uid_base), "65536"]]),
+            "no capabilities": ("caps", ["0" * 16] * 5),
+            "system calls are filtered": ("filter", ["2", "1"]),
+            "no network": ("interfaces", ["lo"]),
+            "files of the host are out of sight": ("read", []),
+            "ports of the host are out of reach": ("connected", []),
+            "the kernel's dangerous calls are refused": ("called", []),
+            "only the workspace can be written": ("written", sorted(_WRITABLE)),
+        }
+        for name, (key, wanted) in expected.items():
+            yield Check(name, holds=seen[key] == wanted, why="" if seen[key] == wanted else f"{key}: {seen[key]}")
+
+    def _limits(
+        self, own: _Outcome, forks: _Outcome, shared: _Outcome, burnt: _Outcome, *, throttled: int
+    ) -> Iterator[Check]:
+        memory = all(
+            not outcome.printed and outcome.end and outcome.end.code == 137 and outcome.end.used.oom_kills > 0
+            for outcome in (own, shared)
+        )
+        swap = self._boxes.cgroups.limits_swap or not host.has_swap()
+        count = int(forks.printed) if forks.printed.strip().isdigit() else None
+        yield Check("memory", memory and swap, is_limit=True, why="" if memory else f"{own} {shared}")
+        held = burnt.end is not None and burnt.end.code == 0 and throttled > 0
+        yield Check("CPU", held, is_limit=True, why="" if held else f"{burnt}, throttled {throttled} times")
+        held = count is not None and 0 < count < _PIDS
+        yield Check("process limits", held, is_limit=True, why="" if held else f"{forks}")
+
+    def _run(self, group: str, group_limits: GroupLimits, limits: BoxLimits, program: str, *args: str) -> _Outcome:
+        box_id = f"selftest-{secrets.token_hex(8)}"
+        box = Box(
+            box_id=box_id,
+            group=f"selftest-{self._mark}-{group}",
+            argv=(_PYTHON, "-I", "-S", "-c", program, *args),
+            env={"LANG": "C.UTF-8"},
+            workspace=self._directory / "workspace",
+            shared=self._directory / "shared",
+            uid_base=self._uid_base,
+            limits=limits,
+            group_limits=group_limits,
+        )
+        files = self._boxes.files(box_id)
+        try:
+            made = self._boxes.create(box, at_most_s=int(_PATIENCE_S))
+            fd = host.open_process(made.monitor_pid, made.monitor_started)
+            self._boxes.start(box_id)
+            if fd is not None:
+                select.select([fd], [], [], _PATIENCE_S)
+                os.close(fd)
+            end = self._boxes.end(box.group, box_id)
+            printed = b"".join(piece.data for piece in LogFile(files.log).read(0) if piece.stream == "stdout")
+            return _Outcome(end, printed.decode(errors="replace"), box.group)
+        finally:
+            self._boxes.remove(box_id)
+            shutil.rmtree(files.directory, ignore_errors=True)
+
+
+@contextmanager
+def _victims(directory: Path, mark: str) -> Iterator[tuple[str, str, str]]:
+    """A file that everybody on the host may read, a TCP port and an abstract socket: its path, number and name."""
+    secret = directory / f"selftest-{mark}"
+    with (
+        socket.create_server(("127.0.0.1", 0)) as tcp,
+        socket.socket(socket.AF_UNIX) as abstract,
+    ):
+        abstract.bind(f"\0{secret.name}")
+        abstract.listen()
+        secret.write_text(mark)
+        secret.chmod(0o644)
+        try:
+            yield str(secret), str(tcp.getsockname()[1]), secret.name
+        finally:
+            secret.unlink(missing_ok=True)
