@@ -1,0 +1,265 @@
+"""What each viewer may see: own work in full, others as counts.
+
+A `Picture` is taken of everything at one moment and holds ids; what leaves this module for a viewer holds own ids only.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from lan_session_manager import runners
+from lan_session_manager.machine import Watch
+from lan_session_manager.schedule import Placed, Waiting, order
+from lan_session_manager.settings import Settings
+from lan_session_manager.states import TaskState
+from lan_session_manager.store import Store
+from lan_session_manager.store.records import EventRecord, SessionRecord, SourceType, TaskRecord
+from lan_session_manager.version import __version__
+from lan_session_manager.workspace import Usage
+
+ACTIVE_S = 5 * 60  # a user counts as active for so long after the last request
+ENDED_SHOWN = 100
+LOG_SHOWN = 50
+_NEARLY_FULL = 0.05  # of the disk, or of the memory, that is left: the swarm's health is a warning
+
+_TAGS = {
+    SourceType.USER_TRIGGERED: "Started by user {address}",
+    SourceType.SWARM_AUTO: "Background swarm activity",
+    SourceType.ADMIN_TASK: "System maintenance",
+    SourceType.CROSS_USER: "Multi-user collaboration",
+}
+
+
+@dataclass(frozen=True)
+class Isolation:
+    """How tasks are isolated on this machine, as its self-test found at start."""
+
+    grade: str
+    line: str
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Everything that is going on, at one moment. For use inside of the server only."""
+
+    event_id: int
+    placed: Mapping[str, Placed]  # by task id
+    running: Mapping[str | None, int]  # by session id
+    active: frozenset[str]  # session ids
+    live_sessions: int
+
+    @property
+    def total_running(self) -> int:
+        """Running tasks of everybody and of nobody."""
+        return sum(self.running.values())
+
+
+class Activity:
+    """The views of viewers."""
+
+    def __init__(
+        self,
+        store: Store,
+        settings: Settings,
+        watch: Watch,
+        isolation: Isolation | None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._watch = watch
+        self._isolation = isolation
+        self._clock = clock
+        self._started_at = clock()
+
+    def picture(self) -> Picture:
+        """What is going on now."""
+        read, sandboxed = self._store.read, tuple(runners.SANDBOXED)
+        event_id = read.last_event_id()
+        waiting = [Waiting(*row) for row in read.waiting(sandboxed)]
+        boxes = read.running_boxes_by_session(sandboxed) if waiting else {}
+        return Picture(
+            event_id=event_id,
+            placed={task.task_id: task for task in order(waiting, boxes, self._settings.max_concurrent_tasks)},
+            running=read.running_by_session(),
+            active=read.active_sessions(self._clock() - ACTIVE_S),
+            live_sessions=read.live_session_count(),
+        )
+
+    def task(self, task: TaskRecord, session: SessionRecord | None, picture: Picture) -> dict[str, Any]:
+        """A task as its owner sees it."""
+        placed = picture.placed.get(task.id) if task.state is TaskState.QUEUED else None
+        waits_for = None
+        if task.state is TaskState.QUEUED:
+            waits_for = "worker" if task.runner == runners.SWARM else "own_limit" if placed and placed.held else "slot"
+        usage = None if task.cpu_s is None else {"cpu_s": task.cpu_s, "memory_peak_mb": task.memory_peak_mb}
+        return {
+            "task_id": task.id,
+            "number": task.number,
+            "description": task.description,
+            "command": task.command,
+            "runner": task.runner,
+            "status": str(task.state),
+            "source_type": str(task.source_type),
+            "tag": _TAGS[task.source_type].format(address=session.address if session else "nobody"),
+            "queue_position": placed.position if placed else None,
+            "waits_for": waits_for,
+            "created_at": iso(task.created_at),
+            "started_at": iso(task.started_at),
+            "ended_at": iso(task.ended_at),
+            "exit_code": task.exit_code,
+            "reason": task.reason and str(task.reason),
+            "detail": task.detail,
+            "stopping": task.state is TaskState.RUNNING and task.stop_reason is not None,
+            "child_out_of_memory": task.child_out_of_memory,
+            "isolation": task.isolation,
+            "network": "none",
+            "limits": {"memory_mb": task.memory_mb, "time_s": task.time_s},
+            "usage": usage,
+            "outputs": [{"path": output.path, "size": output.size} for output in task.outputs],
+            "outputs_total": task.outputs_total,
+        }
+
+    def session(self, session: SessionRecord) -> dict[str, Any]:
+        """A session as its device and the owner see it."""
+        return {
+            "session_id": session.id,
+            "ip": session.address,
+            "created_at": iso(session.created_at),
+            "last_activity": iso(session.last_activity),
+            "active_tasks": len(self._store.read.live_tasks_of(session.id)),
+            "total_tasks": session.total_tasks,
+            "workspace": session.name,
+            "task_namespace": session.namespace,
+            "permissions": self.permissions(),
+        }
+
+    def permissions(self) -> dict[str, Any]:
+        """What a session may do."""
+        return {
+            "role": "standard_user",
+            "can_read_core_system": False,
+            "can_modify_core_system": False,
+            "can_see_other_workspaces": False,
+            "can_trigger_swarm_tasks": True,
+            "can_view_network_activity": True,
+            "workspace_quota_mb": self._settings.workspace_quota_mb,
+            "max_concurrent_tasks": self._settings.max_concurrent_tasks,
+        }
+
+    def network(self, viewer: str | None, picture: Picture) -> dict[str, Any]:
+        """Counts of everybody, for the session with the id `viewer`."""
+        return {
+            "active_users": len(picture.active),
+            "background_tasks": picture.running.get(None, 0),
+            "other_users": len(picture.active - {viewer}),
+            "other_tasks": picture.total_running - picture.running.get(viewer, 0),
+            "total_running": picture.total_running,
+            "capacity": self._settings.slots,
+            "history": [[iso(at), running] for at, running in self._watch.history()],
+        }
+
+    def swarm(self, picture: Picture) -> dict[str, Any]:
+        """The swarm's health."""
+        machine = self._watch.machine
+        nearly_full = (
+            machine.disk_free_mb < machine.disk_total_mb * _NEARLY_FULL
+            or machine.memory_total_mb - machine.memory_used_mb < machine.memory_total_mb * _NEARLY_FULL
+        )
+        healthy = not nearly_full and self._isolation is not None and self._isolation.grade == "full"
+        return {
+            "status": "healthy" if healthy else "warning",
+            "active_sessions": picture.live_sessions,
+            "total_active_tasks": picture.total_running + len(picture.placed),
+            "timestamp": iso(self._clock()),
+            "machine": machine.name,
+            "cpu_percent": machine.cpu_percent,
+            "memory_used_mb": machine.memory_used_mb,
+            "memory_total_mb": machine.memory_total_mb,
+            "disk_free_mb": machine.disk_free_mb,
+            "slots": self._settings.slots,
+            "slots_busy": min(self._settings.slots, picture.total_running - picture.running.get(None, 0)),
+            "queue_length": len(picture.placed),
+            "isolation": vars(self._isolation) if self._isolation else None,
+        }
+
+    def queue_of(self, session_id: str, picture: Picture) -> dict[str, int]:
+        """The places of the session's own waiting tasks."""
+        return {task.task_id: task.position for task in picture.placed.values() if task.session_id == session_id}
+
+    def dashboard(self, session: SessionRecord, usage: Usage) -> dict[str, Any]:
+        """All that the page of a session shows."""
+        picture = self.picture()
+        read, settings = self._store.read, self._settings
+        tasks = [self.task(task, session, picture) for task in read.recent_tasks_of(session.id, ENDED_SHOWN)]
+        return {
+            "event_id": picture.event_id,
+            "session": self.session(session),
+            "my_tasks": tasks,
+            "network_activity": self.network(session.id, picture),
+            "swarm_health": self.swarm(picture),
+            "workspace_usage": usage_view(usage),
+            "permissions": self.permissions(),
+            "runners": [
+                {"name": runner.name, "label": runner.label, "prompt": runner.prompt}
+                for runner in runners.SANDBOXED.values()
+            ],
+            "limits": {
+                "memory_mb": _choices(settings.task_memory_mb, settings.session_memory_mb, _MEMORY_CHOICES),
+                "time_s": _choices(settings.task_time_s, settings.task_time_max_s, _TIME_CHOICES),
+                "queue": {"waiting": sum(task["status"] == "queued" for task in tasks), "bound": settings.queue_bound},
+                "upload_mb": settings.upload_mb,
+            },
+            "server": {
+                "name": "LAN Session Manager",
+                "version": __version__,
+                "started_at": iso(self._started_at),
+                "timestamp": iso(self._clock()),
+            },
+        }
+
+    def recent_log(self, session_id: str) -> list[dict[str, Any]]:
+        """The session's own newest events, newest first."""
+        return [event_view(event) for event in self._store.read.newest_events_of_session(session_id, LOG_SHOWN)]
+
+
+_MEMORY_CHOICES = (128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536)
+_TIME_CHOICES = (60, 300, 600, 1800, 3600, 4 * 3600, 12 * 3600, 24 * 3600)
+
+
+def _choices(default: int, most: int, usual: tuple[int, ...]) -> dict[str, Any]:
+    choices = sorted({choice for choice in usual if choice <= most} | {min(default, most)})
+    return {"default": min(default, most), "max": most, "choices": choices}
+
+
+def event_view(event: EventRecord) -> dict[str, Any]:
+    """An event as its session sees it."""
+    return {
+        "event": str(event.kind),
+        "id": event.id,
+        "timestamp": iso(event.at),
+        **({"task_id": event.task_id} if event.task_id else {}),
+        **event.data,
+    }
+
+
+def usage_view(usage: Usage) -> dict[str, Any]:
+    """How much a workspace holds."""
+    return {
+        "size_mb": _mb(usage.bytes),
+        "file_count": usage.files,
+        "inputs_mb": _mb(usage.inputs_bytes),
+        "outputs_mb": _mb(usage.outputs_bytes),
+        "temp_mb": _mb(usage.temp_bytes),
+    }
+
+
+def _mb(size: int) -> float:
+    return round(size / (1024 * 1024), 3)
+
+
+def iso(at: float | None) -> str | None:
+    """A Unix time in seconds as ISO 8601 in UTC."""
+    return None if at is None else datetime.fromtimestamp(at, UTC).isoformat()

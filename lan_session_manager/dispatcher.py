@@ -1,0 +1,228 @@
+"""Hands what is next to the engine, and gives every started task its one end."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from lan_session_manager import runners
+from lan_session_manager.engine.base import BoxStartError, Ending, Engine, Job, Lease, SessionLimits, TaskLimits
+from lan_session_manager.errors import IllegalMoveError, LSMError, NotFoundError
+from lan_session_manager.feed import Feed
+from lan_session_manager.schedule import Waiting, order, startable
+from lan_session_manager.sessions import Sessions
+from lan_session_manager.settings import MB, Settings
+from lan_session_manager.states import Reason, TaskState
+from lan_session_manager.store import Store
+from lan_session_manager.store.records import EventKind, EventRecord, LeaseRecord, OutputFile, SessionRecord, TaskRecord
+from lan_session_manager.tasks import Result, Tasks
+
+_log = logging.getLogger(__name__)
+
+_RETRY_S = (0.1, 0.5, 2.0, 5.0)  # between attempts to write down an end; the last one is repeated
+_WAKES = frozenset(
+    {EventKind.TASK_SUBMITTED, EventKind.TASK_COMPLETED, EventKind.TASK_REQUEUED, EventKind.SESSION_RESUMED}
+)
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The files that a task left."""
+
+    files: tuple[OutputFile, ...] = ()
+    total: int = 0
+
+
+class Dispatcher:
+    """Starts queued tasks while there are free slots, and follows each started one to its end."""
+
+    def __init__(
+        self, store: Store, tasks: Tasks, sessions: Sessions, engine: Engine, settings: Settings, grade: str
+    ) -> None:
+        self._store = store
+        self._tasks = tasks
+        self._sessions = sessions
+        self._engine = engine
+        self._settings = settings
+        self._grade = grade
+        self._followed: dict[str, asyncio.Task[None]] = {}
+        self._small: set[asyncio.Task[None]] = set()
+        self._wake = asyncio.Event()
+
+    def attach(self, feed: Feed) -> None:
+        """Hear of what is submitted, to be stopped or deleted."""
+        feed.listen(self._on_events)
+
+    async def run(self) -> None:
+        """Adopt what an earlier server started, then keep the slots busy until cancelled; started tasks go on after."""
+        try:
+            await self._adopt()
+            self._wake.set()
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                try:
+                    await self._fill()
+                except LSMError:
+                    _log.exception("the queue could not be read; it is tried again")
+                    self._wake.set()
+                    await asyncio.sleep(_RETRY_S[-1])
+        finally:
+            for task in (*self._followed.values(), *self._small):
+                task.cancel()
+
+    def _on_events(self, events: Sequence[EventRecord]) -> None:
+        for event in events:
+            if event.kind in _WAKES:
+                self._wake.set()
+            elif event.kind is EventKind.TASK_STOPPING and event.task_id in self._followed:
+                self._spawn(self._stop(event.task_id))
+            elif event.kind is EventKind.TASK_DELETED and event.task_id:
+                self._spawn(self._engine.forget(event.task_id))
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._small.add(task)
+        task.add_done_callback(self._small_done)
+
+    def _small_done(self, task: "asyncio.Task[None]") -> None:
+        self._small.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            _log.error("a task could not be stopped or forgotten", exc_info=error)
+
+    async def _fill(self) -> None:
+        """Start what is next, as long as there are free slots."""
+        read, sandboxed = self._store.read, tuple(runners.SANDBOXED)
+        while (free := self._settings.slots - len(self._followed)) > 0:
+            waiting = [Waiting(*row) for row in read.waiting(sandboxed)]
+            if not waiting:
+                return
+            placed = order(waiting, read.running_boxes_by_session(sandboxed), self._settings.max_concurrent_tasks)
+            chosen = startable(placed, free)
+            if not chosen:
+                return
+            for place in chosen:
+                try:
+                    task = await asyncio.wrap_future(self._tasks.start(place.task_id, self._grade))
+                except (IllegalMoveError, NotFoundError):
+                    continue  # cancelled in this moment
+                self._follow(task, None)
+
+    def _follow(self, task: TaskRecord, lease: Lease | None) -> None:
+        follower = asyncio.create_task(self._to_its_end(task, lease), name=f"follow {task.id}")
+        self._followed[task.id] = follower
+
+        def done(_: object) -> None:
+            self._followed.pop(task.id, None)
+            self._wake.set()
+            if not follower.cancelled() and (error := follower.exception()):
+                _log.error("the task %s could not be followed", task.id, exc_info=error)
+
+        follower.add_done_callback(done)
+
+    async def _to_its_end(self, task: TaskRecord, lease: Lease | None) -> None:
+        session = self._store.read.session(task.session_id or "")
+        if session is None:
+            raise LookupError(f"no session for {task.id}")
+        try:
+            if lease is None:
+                await asyncio.to_thread(self._sessions.workspace(session).create)
+                lease = await self._engine.start(self._job(task, session))
+        except (BoxStartError, OSError, LSMError) as error:
+            _log.warning("the task %s could not be started: %s", task.id, error)
+            detail = str(error) if isinstance(error, BoxStartError) else "The server could not make the workspace."
+            result = Result(Reason.START_FAILED, None, self._tasks.now(), detail=detail)
+        else:
+            await self._keep(lease)
+            await self._stop(task.id)
+            result = _result(await self._engine.ended(task.id))
+        outputs = await asyncio.to_thread(self._outputs, session, task)
+        await self._write_down(task.id, result, outputs)
+
+    async def _keep(self, lease: Lease) -> None:
+        try:
+            await asyncio.wrap_future(self._tasks.keep_lease(LeaseRecord(**asdict(lease))))
+        except (
+            LSMError
+        ) as error:  # the task runs; without a lease a restart asks the engine to start it, which knows it
+            _log.warning("the lease of %s could not be kept: %s", lease.task_id, error.__cause__ or error)
+
+    async def _stop(self, task_id: str) -> None:
+        """Carry out a wish to stop the task, if there is one."""
+        task = self._store.read.task(task_id)
+        if task and task.state is TaskState.RUNNING and task.stop_reason:
+            await self._engine.cancel(task_id, task.stop_reason)
+
+    def _outputs(self, session: SessionRecord, task: TaskRecord) -> Outputs:
+        workspace = self._sessions.workspace(session)
+        workspace.touch()
+        try:
+            files, total = workspace.outputs_since(task.started_at or task.created_at)
+        except (OSError, LSMError) as error:  # the task may have left outputs/ in any shape: it ends all the same
+            _log.info("the outputs of %s could not be listed: %s", task.id, error)
+            return Outputs()
+        return Outputs(tuple(OutputFile(path, size) for path, size in files), total)
+
+    async def _write_down(self, task_id: str, result: Result, outputs: Outputs) -> None:
+        """Write the end down, however long the disk is full or locked: the end is known, and must not be lost."""
+        final = Result(**{**vars(result), "outputs": outputs.files, "outputs_total": outputs.total})
+        attempt = 0
+        while True:
+            try:
+                await asyncio.wrap_future(self._tasks.finish(task_id, final))
+            except (NotFoundError, IllegalMoveError) as error:
+                _log.warning("the end of %s was known already: %s", task_id, error)
+            except LSMError as error:
+                _log.warning("the end of %s could not be written, trying again: %s", task_id, error.__cause__ or error)
+                await asyncio.sleep(_RETRY_S[min(attempt, len(_RETRY_S) - 1)])
+                attempt += 1
+                continue
+            return
+
+    async def _adopt(self) -> None:
+        """Take charge of what runs, and end what was lost with the host or its monitor."""
+        for task in self._store.read.running(tuple(runners.SANDBOXED)):
+            record = self._store.read.lease(task.id)
+            if record is None:
+                # The server died between the move and the lease: to start is idempotent, and finds what was begun.
+                self._follow(task, None)
+            elif await self._engine.adopt(lease := Lease(**asdict(record))):
+                self._follow(task, lease)
+            else:
+                detail = "The machine restarted while the task ran."
+                await self._write_down(task.id, Result(Reason.LOST, None, self._tasks.now(), detail=detail), Outputs())
+        await self._engine.sweep()
+
+    def _job(self, task: TaskRecord, session: SessionRecord) -> Job:
+        settings = self._settings
+        return Job(
+            task_id=task.id,
+            workspace=session.name,
+            user_slot=session.user_slot,
+            argv=runners.SANDBOXED[task.runner].argv(task.command),
+            limits=TaskLimits(
+                memory_bytes=task.memory_mb * MB,
+                pids=settings.task_pids,
+                time_s=task.time_s,
+                file_bytes=settings.workspace_quota_mb * MB,
+                log_bytes=settings.log_mb * MB,
+            ),
+            session_limits=SessionLimits(
+                memory_bytes=settings.session_memory_mb * MB,
+                pids=settings.session_pids,
+                cpu_cores=settings.session_cores,
+            ),
+        )
+
+
+def _result(ending: Ending) -> Result:
+    return Result(
+        reason=ending.reason,
+        exit_code=ending.exit_code,
+        ended_at=ending.ended_at,
+        detail=ending.detail,
+        child_out_of_memory=ending.child_out_of_memory,
+        cpu_s=round(ending.usage.cpu_s, 3),
+        memory_peak_mb=round(ending.usage.memory_peak_bytes / MB, 1),
+    )

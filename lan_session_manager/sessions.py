@@ -1,0 +1,130 @@
+"""Sessions: create, refresh, expire, resume."""
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+
+from lan_session_manager import runners
+from lan_session_manager.addresses import Address
+from lan_session_manager.sandbox.box import TASK_UID, user_range
+from lan_session_manager.settings import Settings
+from lan_session_manager.states import Reason, SessionState, TaskState
+from lan_session_manager.store import Store, Transaction
+from lan_session_manager.store.records import SessionRecord
+from lan_session_manager.workspace import Workspace, Workspaces
+
+_TOUCH_S = 5.0  # how much older than now the noted activity may be: a write a request would be too many
+
+
+class Sessions:
+    """The sessions of all devices."""
+
+    def __init__(
+        self, store: Store, workspaces: Workspaces, settings: Settings, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._store = store
+        self._workspaces = workspaces
+        self._settings = settings
+        self._clock = clock
+
+    def live(self, address: Address) -> SessionRecord | None:
+        """The live session of that address, refreshed if its noted activity is old."""
+        session = self._store.read.session_of_address(str(address))
+        if session is None or self.is_over(session):
+            return None
+        self.refresh(session)
+        return session
+
+    def refresh(self, session: SessionRecord) -> None:
+        """Note that the session's device is here, if what is noted is old. Does not wait for the disk."""
+        now = self._clock()
+        if now - session.last_activity > _TOUCH_S:
+            self._store.write(lambda tx: tx.touch_session(session.id, now))
+
+    def peek(self, address: Address) -> SessionRecord | None:
+        """The live session of that address, left as it is."""
+        session = self._store.read.session_of_address(str(address))
+        return None if session is None or self.is_over(session) else session
+
+    def open(self, address: Address) -> SessionRecord:
+        """The live session of that address: refreshed, resumed or new, with its workspace. Waits for the disk."""
+
+        def job(tx: Transaction) -> SessionRecord:
+            now = self._clock()
+            session = tx.session_of_address(str(address))
+            if session is None:
+                return tx.add_session(_free_name(address.name, tx.names_like(address.name)), str(address), now)
+            if session.state is SessionState.LIVE and self._is_idle(session) and not tx.live_tasks_of(session.id):
+                session = tx.move_session(session.id, SessionState.EXPIRED, now)
+            if session.state is SessionState.EXPIRED:
+                tx.move_session(session.id, SessionState.LIVE, now)
+            return tx.touch_session(session.id, now)
+
+        session = self._store.write(job).result()
+        self.workspace(session).create()
+        self.write_facts(session)
+        return session
+
+    def workspace(self, session: SessionRecord) -> Workspace:
+        """The session's workspace, which belongs to the user that its tasks run as."""
+        return self._workspaces.workspace(session.name, user_range(session.user_slot) + TASK_UID)
+
+    def write_facts(self, session: SessionRecord) -> None:
+        """Bring the copy of the session's facts in its workspace up to date."""
+        self.workspace(session).write_facts(
+            {
+                "session_id": session.id,
+                "ip": session.address,
+                "workspace": session.name,
+                "task_namespace": session.namespace,
+                "state": str(session.state),
+                "created_at": session.created_at,
+                "last_activity": session.last_activity,
+                "total_tasks": session.total_tasks,
+            }
+        )
+
+    def is_over(self, session: SessionRecord) -> bool:
+        """Whether the session is not live, or is idle for so long that it is about to expire."""
+        if session.state is not SessionState.LIVE:
+            return True
+        return self._is_idle(session) and not self._store.read.live_tasks_of(session.id)
+
+    def _is_idle(self, session: SessionRecord) -> bool:
+        return self._clock() - session.last_activity > self._settings.session_timeout_minutes * 60
+
+    def expire_idle(self) -> list[SessionRecord]:
+        """Expire every session without activity for the timeout and without a live task. Waits for the disk."""
+
+        def job(tx: Transaction) -> list[SessionRecord]:
+            now = self._clock()
+            idle = tx.idle_sessions(now - self._settings.session_timeout_minutes * 60)
+            return [tx.move_session(session.id, SessionState.EXPIRED, now) for session in idle]
+
+        expired = self._store.write(job).result()
+        for session in expired:
+            self.write_facts(session)
+        return expired
+
+    def expire(self, session_id: str) -> Future[SessionRecord | None]:
+        """Expire a session now: what waits is cancelled, what runs is stopped, files stay. None when it is not live."""
+
+        def job(tx: Transaction) -> SessionRecord | None:
+            now = self._clock()
+            session = tx.session(session_id)
+            if session is None or session.state is not SessionState.LIVE:
+                return None
+            for task in tx.live_tasks_of(session_id):
+                if task.state is TaskState.RUNNING and task.runner in runners.SANDBOXED:
+                    tx.stop_task(task.id, Reason.SESSION_ENDED, now)
+                else:
+                    tx.move_task(task.id, TaskState.CANCELLED, now, ended_at=now, reason=Reason.SESSION_ENDED)
+            return tx.move_session(session_id, SessionState.EXPIRED, now)
+
+        return self._store.write(job)
+
+
+def _free_name(name: str, taken: set[str]) -> str:
+    """The name itself, or with the first number from 2 on that nobody had: a name is never given twice."""
+    candidates = (name, *(f"{name}-{number}" for number in range(2, len(taken) + 2)))
+    return next(candidate for candidate in candidates if candidate not in taken)

@@ -1,0 +1,1 @@
+"""The web: application, guards, routes, live hub and the dashboard's files."""

@@ -1,0 +1,92 @@
+"""The web application: its layers, its routes, and what runs beside them as long as it does."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from fastapi import FastAPI
+from starlette.staticfiles import StaticFiles
+
+from lan_session_manager.dispatcher import Dispatcher
+from lan_session_manager.feed import Feed
+from lan_session_manager.version import __version__
+from lan_session_manager.web import routes_files, routes_live, routes_sessions, routes_system, routes_tasks
+from lan_session_manager.web.guards import Guard, add_error_handlers
+from lan_session_manager.web.live import Hub
+from lan_session_manager.web.schemas import Error
+from lan_session_manager.web.services import Services
+
+_log = logging.getLogger(__name__)
+
+_SWEEP_S = 10.0
+_ERRORS = (400, 401, 403, 404, 405, 409, 413, 416, 422, 429, 503, 507)
+
+
+def create_app(services: Services) -> FastAPI:
+    """The application over the rooms in `services`."""
+    app = FastAPI(
+        title="LAN Session Manager",
+        version=__version__,
+        openapi_url="/api/docs.json",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_lifespan,
+        responses={status: {"model": Error} for status in _ERRORS},
+    )
+    app.state.services = services
+    app.state.hub = Hub(services.manager)
+    for routes in (routes_system, routes_sessions, routes_tasks, routes_files, routes_live):
+        app.include_router(routes.router)
+    app.mount("/static", StaticFiles(directory=routes_system.STATIC), name="static")
+    add_error_handlers(app)
+    app.add_middleware(Guard)
+    return app
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    services: Services = app.state.services
+    hub: Hub = app.state.hub
+    manager = services.manager
+    feed = Feed(manager.store)
+    hub.attach(feed)
+    running = [_kept_running("feed", feed.run), _kept_running("hub", hub.run), _kept_running("sweep", _sweep(services))]
+    if services.isolation:
+        dispatcher = Dispatcher(
+            manager.store, manager.tasks, manager.sessions, services.engine, manager.settings, services.isolation.grade
+        )
+        dispatcher.attach(feed)
+        running.append(_kept_running("dispatcher", dispatcher.run))
+    tasks = [asyncio.create_task(part) for part in running]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await services.engine.close()
+        await asyncio.to_thread(manager.close)
+
+
+async def _kept_running(name: str, part: Callable[[], Awaitable[None]]) -> None:
+    """Run a part of the server until cancelled; a fault of it is logged, and it starts again."""
+    while True:
+        try:
+            await part()
+        except Exception:  # noqa: BLE001 - whatever it is, the server goes on
+            _log.exception("the %s failed; it starts again", name)
+            await asyncio.sleep(1)
+
+
+def _sweep(services: Services) -> Callable[[], Awaitable[None]]:
+    """What expires idle sessions."""
+
+    async def sweep() -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_S)
+            for session in await asyncio.to_thread(services.manager.sessions.expire_idle):
+                _log.info("session %s expired", session.name)
+                await services.engine.release(session.name)
+
+    return sweep

@@ -1,0 +1,143 @@
+"""What holds for every request: headers of every answer, the size of bodies, one shape of error."""
+
+import logging
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from lan_session_manager.errors import (
+    BusyError,
+    InternalError,
+    LSMError,
+    NotFoundError,
+    QueueFullError,
+    TooLargeError,
+)
+
+_log = logging.getLogger(__name__)
+
+JSON_BYTES = 512 * 1024  # the longest command, each of its characters escaped
+UNBOUNDED = "/files/"  # uploads are bounded where they are written
+
+_HEADERS = {
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
+    "cache-control": "no-store",
+}
+
+_SENTENCES = {
+    400: "The body of this request is not valid JSON in UTF-8. Send a JSON object as application/json.",
+    404: NotFoundError().message,
+    405: "This address does not take that method. Look it up in the API description at /api/docs.json.",
+    413: TooLargeError(allowed=f"{JSON_BYTES // 1024} KB").message,
+    426: "This address speaks WebSocket only. Connect with a WebSocket client.",
+}
+_CODES = {400: "invalid_json", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 426: "upgrade_required"}
+
+_RETRY_AFTER = {QueueFullError: "5", BusyError: "2"}
+
+
+class Guard:
+    """The outermost layer of the application: bounds what comes in, and marks what goes out."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, with a bounded body and with the headers that every answer has."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_marked(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        bounded = receive if UNBOUNDED in scope["path"] else _bounded(scope, receive)
+        await self._app(scope, bounded, send_marked)
+
+
+def _bounded(scope: Scope, receive: Receive) -> Receive:
+    announced = Headers(scope=scope).get("content-length", "")
+    left = JSON_BYTES
+
+    async def receive_bounded() -> Message:
+        nonlocal left
+        if announced.isdigit() and int(announced) > JSON_BYTES:
+            raise HTTPException(413)
+        message = await receive()
+        left -= len(message.get("body", b""))
+        if left < 0:
+            raise HTTPException(413)
+        return message
+
+    return receive_bounded
+
+
+def error_response(error: LSMError) -> JSONResponse:
+    """The one shape of an error."""
+    headers = {}
+    if retry_after := _RETRY_AFTER.get(type(error)):
+        headers["Retry-After"] = retry_after
+    if error.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return JSONResponse({"error": error.message, "code": error.code}, error.status, headers)
+
+
+def add_error_handlers(app: FastAPI) -> None:
+    """Give every error of the application its one shape; what is not in errors.py shows nothing of itself."""
+
+    @app.exception_handler(LSMError)
+    async def _known(request: Request, error: LSMError) -> Response:
+        if error.status >= 500:
+            _log.warning("%s %s: %s", request.method, request.url.path, error.__cause__ or error)
+        return error_response(error)
+
+    @app.exception_handler(RequestValidationError)
+    async def _invalid(request: Request, error: RequestValidationError) -> Response:
+        problems = error.errors()
+        if any(problem["type"] == "json_invalid" for problem in problems):
+            return JSONResponse({"error": _SENTENCES[400], "code": _CODES[400]}, 400)
+        return JSONResponse({"error": _sentence(problems), "code": "invalid_input"}, 422)
+
+    @app.exception_handler(HTTPException)
+    async def _plain(request: Request, error: HTTPException) -> Response:
+        sentence = _SENTENCES.get(error.status_code, "This request could not be carried out. Check it, and try again.")
+        body = {"error": sentence, "code": _CODES.get(error.status_code, "error")}
+        return JSONResponse(body, error.status_code, error.headers)
+
+    @app.exception_handler(ClientDisconnect)
+    async def _gone(request: Request, error: ClientDisconnect) -> Response:
+        return Response(status_code=400)  # nobody is there to read it
+
+    @app.exception_handler(Exception)
+    async def _unknown(request: Request, error: Exception) -> Response:
+        return error_response(InternalError())
+
+
+def _sentence(problems: Any) -> str:
+    """One sentence for the first thing that is wrong; the value itself is not repeated."""
+    problem = problems[0]
+    field = ".".join(str(part) for part in problem["loc"] if part not in ("body", "query", "path"))
+    what = str(problem["msg"]).removeprefix("Value error, ").rstrip(".")
+    return (
+        f"{field[:100]}: {what}."
+        if field
+        else f"The body does not fit: {what}. Send a JSON object as application/json."
+    )

@@ -1,0 +1,195 @@
+"""The live hub: tells every open dashboard what its session may know, as it happens."""
+
+import asyncio
+import json
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+from starlette.websockets import WebSocket
+
+from lan_session_manager.activity import Picture, event_view, iso, usage_view
+from lan_session_manager.errors import LSMError
+from lan_session_manager.feed import Feed
+from lan_session_manager.manager import LANSessionManager
+from lan_session_manager.store.records import EventKind, EventRecord, SessionRecord
+from lan_session_manager.web.outbox import Outbox
+from lan_session_manager.web.protocols import ABORT
+
+_log = logging.getLogger(__name__)
+
+PERIOD_S = 30.0
+_TICK_S = 1.0  # counts of others change all the time: they are told once a second at the most
+_QUIET_S = 10.0  # and this often when nothing changed, so that the machine's figures stay fresh
+TOO_SLOW = 4408
+_WITH_TASK = frozenset(
+    {
+        EventKind.TASK_SUBMITTED,
+        EventKind.TASK_STARTED,
+        EventKind.TASK_COMPLETED,
+        EventKind.TASK_REQUEUED,
+        EventKind.TASK_TAGGED,
+        EventKind.TASK_STOPPING,
+    }
+)
+_FOR_CLIENTS = _WITH_TASK | {EventKind.TASK_DELETED, EventKind.WORKSPACE_CHANGED}
+
+
+class Client:
+    """One open dashboard."""
+
+    def __init__(self, websocket: WebSocket, session: SessionRecord) -> None:
+        self.websocket = websocket
+        self.session = session
+        self.outbox = Outbox()
+        self.overflowed = asyncio.Event()
+
+    def send(self, **message: Any) -> None:
+        """Have a message sent; a client that is too slow for it is let go, and may resume."""
+        self.send_encoded(encode(message))
+
+    def send_encoded(self, message: str) -> None:
+        """The same, for a message that several clients get."""
+        if not self.overflowed.is_set() and not self.outbox.put(message):
+            self.overflowed.set()
+
+    def abort(self) -> None:
+        """End the connection at once."""
+        abort = self.websocket.scope.get("extensions", {}).get(ABORT)
+        if abort:
+            abort()
+
+
+def encode(message: dict[str, Any]) -> str:
+    """A message as it goes over the wire."""
+    return json.dumps(message, ensure_ascii=False, separators=(",", ":"))
+
+
+class Hub:
+    """All open dashboards."""
+
+    def __init__(self, manager: LANSessionManager) -> None:
+        self._manager = manager
+        self._clients: dict[str, set[Client]] = defaultdict(set)
+        self._count = 0
+        self._changed = True
+
+    @property
+    def count(self) -> int:
+        """How many dashboards are open."""
+        return self._count
+
+    def attach(self, feed: Feed) -> None:
+        """Hear of everything that happens."""
+        feed.listen(self._on_events)
+
+    def has_room(self, session_id: str) -> bool:
+        """Whether one more dashboard of that session may open."""
+        settings = self._manager.settings
+        return self._count < settings.max_sockets and len(self._clients[session_id]) < settings.max_session_sockets
+
+    def add(self, client: Client) -> None:
+        """A dashboard has opened."""
+        self._clients[client.session.id].add(client)
+        self._count += 1
+        self._changed = True
+
+    def remove(self, client: Client) -> None:
+        """A dashboard has closed."""
+        clients = self._clients[client.session.id]
+        clients.discard(client)
+        if not clients:
+            del self._clients[client.session.id]
+        self._count -= 1
+        self._changed = True
+
+    async def run(self) -> None:
+        """Tell counts and dashboards at their times until cancelled."""
+        loop = asyncio.get_running_loop()
+        quiet_until = period_until = loop.time()
+        while True:
+            await asyncio.sleep(_TICK_S)
+            now = loop.time()
+            try:
+                picture = self._manager.activity.picture()
+                self._manager.watch.look(picture.total_running)
+                if now >= period_until:
+                    period_until = now + PERIOD_S
+                    self._tell_dashboards()
+                if self._changed or now >= quiet_until:
+                    self._changed = False
+                    quiet_until = now + _QUIET_S
+                    self._tell_counts(picture)
+            except LSMError:
+                _log.exception("the dashboards could not be told")
+
+    def dashboard(self, client: Client, event: str) -> None:
+        """Send a client its whole dashboard."""
+        data = self._manager.dashboard(client.session)
+        client.send(event=event, id=data["event_id"], data=data, timestamp=data["server"]["timestamp"])
+
+    def events(self, session: SessionRecord, events: Sequence[EventRecord], picture: Picture) -> list[dict[str, Any]]:
+        """The messages that a session gets for its events, oldest first; tasks as they are now."""
+        messages = []
+        for event in events:
+            if event.kind not in _FOR_CLIENTS:
+                continue
+            message = event_view(event)
+            task = self._manager.store.read.task(event.task_id) if event.task_id and event.kind in _WITH_TASK else None
+            if task:
+                view = self._manager.activity.task(task, session, picture)
+                message |= {"description": task.description, "task": view}
+            messages.append(message)
+        return messages
+
+    def _on_events(self, events: Sequence[EventRecord]) -> None:
+        self._changed = True
+        by_session: dict[str, list[EventRecord]] = defaultdict(list)
+        for event in events:
+            if event.session_id and event.session_id in self._clients:
+                by_session[event.session_id].append(event)
+        if not by_session:
+            return
+        picture = self._manager.activity.picture()
+        for session_id, own in by_session.items():
+            clients = self._clients[session_id]
+            session = next(iter(clients)).session
+            for message in self.events(session, own, picture):
+                encoded = encode(message)
+                for client in clients:
+                    client.send_encoded(encoded)
+
+    def _tell_dashboards(self) -> None:
+        for clients in list(self._clients.values()):
+            session = next(iter(clients)).session
+            self._manager.sessions.refresh(session)  # an open dashboard is activity
+            data = self._manager.dashboard(session)
+            encoded = encode(
+                {
+                    "event": "periodic_update",
+                    "id": data["event_id"],
+                    "data": data,
+                    "timestamp": data["server"]["timestamp"],
+                }
+            )
+            for client in clients:
+                client.send_encoded(encoded)
+
+    def _tell_counts(self, picture: Picture) -> None:
+        activity = self._manager.activity
+        swarm, now = activity.swarm(picture), iso(self._manager.tasks.now())
+        for session_id, clients in self._clients.items():
+            session = next(iter(clients)).session
+            encoded = encode(
+                {
+                    "event": "activity",
+                    "timestamp": now,
+                    "network_activity": activity.network(session_id, picture),
+                    "swarm_health": swarm,
+                    "workspace_usage": usage_view(self._manager.sessions.workspace(session).usage()),
+                    "queue": activity.queue_of(session_id, picture),
+                }
+            )
+            for client in clients:
+                client.send_encoded(encoded)

@@ -1,0 +1,116 @@
+"""uvicorn's two protocols with the bounds that it leaves open.
+
+They reach into uvicorn 0.54, which is therefore pinned exactly; tests/integration/test_protocols.py holds what is
+relied on. Source of the figures: a browser's headers stay below 16 KiB and come in one or two packets.
+"""
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request
+
+HEADER_BYTES = 64 * 1024
+HEADER_S = 5.0
+_FLUSH_S = 2.0  # how long a closing connection may take to deliver what is on its way
+
+ABORT = "lsm.abort"  # the extension under which a WebSocket's scope has the function that ends its connection at once
+
+
+class BoundedHttpProtocol(HttpToolsProtocol):
+    """HTTP with at most HEADER_BYTES of headers (else 431), which are complete within HEADER_S (else it is closed)."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Start the clock for the first request's headers."""
+        super().connection_made(transport)
+        self._in_headers = True
+        self._header_bytes = 0
+        self._refused = False
+        self._deadline: asyncio.TimerHandle | None = None
+        self._start_clock()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop the clock."""
+        self._stop_clock()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse, and count what belongs to headers that are not complete."""
+        if self._refused:
+            return
+        super().data_received(data)
+        if self._in_headers and not self._refused:
+            self._header_bytes += len(data)
+            if self._header_bytes > HEADER_BYTES:
+                self._refuse()
+
+    def handle_websocket_upgrade(self) -> None:
+        """The connection is the WebSocket protocol's from here on."""
+        self._stop_clock()
+        super().handle_websocket_upgrade()
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        self._in_headers = True
+        self._header_bytes = 0
+        self._start_clock()
+
+    def on_headers_complete(self) -> None:
+        """The headers are complete: run the request, or refuse it."""
+        self._stop_clock()
+        self._in_headers = False
+        if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > HEADER_BYTES:
+            self._refuse()
+        else:
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Some of the body has come."""
+        if not self._refused:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The request is complete."""
+        if not self._refused:
+            super().on_message_complete()
+
+    def _refuse(self) -> None:
+        self._refused = True
+        body = b'{"error": "The headers of this request are too large. Send fewer or shorter ones.", "code": "headers"}'
+        self.transport.write(
+            b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/json\r\nconnection: close\r\n"
+            b"content-length: %d\r\n\r\n%s" % (len(body), body)
+        )
+        self.transport.close()
+
+    def _start_clock(self) -> None:
+        if self._deadline is None:
+            self._deadline = self.loop.call_later(HEADER_S, self.transport.abort)
+
+    def _stop_clock(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+
+class AbortableWebSocketProtocol(WebSocketsSansIOProtocol):
+    """WebSocket whose connection really ends, also when its client never reads."""
+
+    def handle_connect(self, event: Request) -> None:
+        """Give the application a way to end the connection at once."""
+        super().handle_connect(event)
+        if hasattr(self, "scope"):
+            extensions: dict[Any, Any] = self.scope["extensions"]
+            extensions[ABORT] = self.transport.abort
+
+    def keepalive_timeout(self) -> None:
+        """The client has not answered a ping: what is in its buffer will never be read."""
+        super().keepalive_timeout()
+        self.transport.abort()
+
+    def shutdown(self) -> None:
+        """The server stops: say so (1012), and do not wait for one who does not read."""
+        super().shutdown()
+        self.loop.call_later(_FLUSH_S, self.transport.abort)

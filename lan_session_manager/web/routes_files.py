@@ -1,0 +1,178 @@
+"""A workspace's files: list, upload, download, delete, archive. The file system's calls are made in threads."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from datetime import UTC, datetime
+from email.utils import formatdate
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from fastapi import APIRouter, Query
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from lan_session_manager.settings import MB
+from lan_session_manager.store.records import EventKind, SessionRecord
+from lan_session_manager.web.ranges import parse_range
+from lan_session_manager.web.schemas import Directory
+from lan_session_manager.web.services import CallerDep, Services, ServicesDep, written
+from lan_session_manager.workspace import Workspace
+from lan_session_manager.workspace.archive import archive
+from lan_session_manager.workspace.download import Download
+from lan_session_manager.workspace.listing import Entry, list_directory
+from lan_session_manager.workspace.paths import Parts, parse_new_path, parse_path
+from lan_session_manager.workspace.remove import make_directory, remove
+from lan_session_manager.workspace.upload import Upload
+
+router = APIRouter(prefix="/api/workspace/{client_ip}")
+
+_GATHERED = 1 << 20  # bytes of an upload that go to a thread at once
+_PathQuery = Annotated[str, Query(max_length=8192)]
+_BINARY = {"requestBody": {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}}
+
+
+def _place(services: Services, session: SessionRecord, path: Parts) -> tuple[Workspace, Parts]:
+    manager = services.manager
+    return manager.workspaces.place(manager.sessions.workspace(session), path)
+
+
+def _view(entry: Entry) -> dict[str, Any]:
+    modified = datetime.fromtimestamp(entry.modified, UTC).isoformat()
+    return {"name": entry.name, "type": str(entry.type), "size": entry.size, "modified": modified}
+
+
+async def _changed(services: Services, session: SessionRecord, path: str) -> None:
+    """Tell the session's other dashboards."""
+    manager = services.manager
+    manager.sessions.workspace(session).touch()
+    now = manager.tasks.now()
+    await written(
+        manager.store.write(lambda tx: tx.add_event(now, EventKind.WORKSPACE_CHANGED, session.id, None, path=path))
+    )
+
+
+@router.get("/files")
+async def files(client_ip: str, services: ServicesDep, caller: CallerDep, path: _PathQuery = "") -> dict[str, Any]:
+    """What is in a directory."""
+    session = await services.session_at(client_ip, caller)
+    place = _place(services, session, parse_path(path))
+    listing = await asyncio.to_thread(list_directory, *place)
+    return {"path": path, "entries": [_view(entry) for entry in listing.entries], "truncated": listing.truncated}
+
+
+@router.post("/directory", status_code=201)
+async def directory(client_ip: str, body: Directory, services: ServicesDep, caller: CallerDep) -> dict[str, Any]:
+    """Make a directory, with those on the way."""
+    session = await services.session_at(client_ip, caller)
+    place = _place(services, session, parse_new_path(body.path))
+    await asyncio.to_thread(make_directory, *place)
+    await _changed(services, session, body.path)
+    return {"path": body.path}
+
+
+@router.put("/files/{path:path}", status_code=201, openapi_extra=_BINARY)
+async def upload(
+    client_ip: str,
+    path: str,
+    request: Request,
+    services: ServicesDep,
+    caller: CallerDep,
+    overwrite: Annotated[int, Query(ge=0, le=1)] = 1,
+) -> dict[str, Any]:
+    """Take the body as a file, which is in its place only when it is complete."""
+    session = await services.session_at(client_ip, caller)
+    workspace, parts = _place(services, session, parse_new_path(path))
+    settings = services.manager.settings
+    announced = request.headers.get("content-length", "")
+
+    def begin() -> Upload:
+        return Upload(
+            workspace,
+            parts,
+            limit_bytes=settings.upload_mb * MB,
+            quota_bytes=settings.workspace_quota_mb * MB,
+            size=int(announced) if announced.isdigit() and len(announced) < 19 else None,
+            overwrite=bool(overwrite),
+        )
+
+    arriving = await asyncio.to_thread(begin)
+    try:
+        await _receive(request, arriving)
+        entry = await asyncio.to_thread(arriving.commit)
+    finally:
+        # Shielded, as the request may be cancelled: what has arrived of the file must not stay.
+        await asyncio.shield(asyncio.to_thread(arriving.abort))
+    await _changed(services, session, path)
+    return {"path": path, **_view(entry)}
+
+
+async def _receive(request: Request, arriving: Upload) -> None:
+    gathered = bytearray()
+    async for chunk in request.stream():
+        gathered += chunk
+        if len(gathered) >= _GATHERED:
+            await asyncio.to_thread(arriving.write, bytes(gathered))
+            gathered.clear()
+    if gathered:
+        await asyncio.to_thread(arriving.write, bytes(gathered))
+
+
+@router.get("/files/{path:path}", response_class=Response)
+async def download(client_ip: str, path: str, request: Request, services: ServicesDep, caller: CallerDep) -> Response:
+    """A file, or the bytes of it that `Range` asks for. Never a page of ours: it is an attachment, and sandboxed."""
+    session = await services.session_at(client_ip, caller)
+    place = _place(services, session, parse_path(path))
+    found = await asyncio.to_thread(Download, *place)
+    try:
+        wanted = request.headers.get("range")
+        if request.headers.get("if-range", found.etag) != found.etag:
+            wanted = None
+        part = parse_range(wanted, found.size)
+        first, end = part or (0, found.size)
+        headers = {
+            "Accept-Ranges": "bytes",
+            "Content-Length": str(end - first),
+            "Content-Disposition": f"attachment; filename*=UTF-8''{quote(found.name, safe='')}",
+            "Content-Security-Policy": "sandbox; default-src 'none'",
+            "ETag": found.etag,
+            "Last-Modified": formatdate(found.modified, usegmt=True),
+        }
+        if part:
+            headers["Content-Range"] = f"bytes {first}-{end - 1}/{found.size}"
+        chunks = found.read(first, end)
+    except BaseException:
+        found.close()
+        raise
+    return StreamingResponse(
+        _chunks(chunks, found), 206 if part else 200, headers=headers, media_type=found.content_type
+    )
+
+
+async def _chunks(chunks: Iterator[bytes], found: Download | None) -> AsyncIterator[bytes]:
+    try:
+        while chunk := await asyncio.to_thread(next, chunks, b""):
+            yield chunk
+    finally:
+        if found is not None:
+            found.close()
+
+
+@router.delete("/files/{path:path}", status_code=204)
+async def delete(client_ip: str, path: str, services: ServicesDep, caller: CallerDep) -> Response:
+    """Remove a file, or a directory with everything in it; the three top directories are emptied."""
+    session = await services.session_at(client_ip, caller)
+    place = _place(services, session, parse_path(path))
+    await asyncio.to_thread(remove, *place)
+    await _changed(services, session, path)
+    return Response(status_code=204)
+
+
+@router.get("/archive", response_class=Response)
+async def zipped(client_ip: str, services: ServicesDep, caller: CallerDep, path: _PathQuery = "outputs") -> Response:
+    """A directory as a zip."""
+    session = await services.session_at(client_ip, caller)
+    place = _place(services, session, parse_path(path))
+    chunks = await asyncio.to_thread(archive, *place)
+    name = quote((path.rpartition("/")[2] or session.name) + ".zip", safe="")
+    headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
+    return StreamingResponse(_chunks(chunks, None), media_type="application/zip", headers=headers)

@@ -1,0 +1,199 @@
+"""The WebSocket: one open dashboard, what it is sent and what it may ask."""
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections.abc import Coroutine
+from typing import Any
+
+from fastapi import APIRouter
+from pydantic import ValidationError
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from lan_session_manager.activity import iso
+from lan_session_manager.errors import BusyError, InvalidInputError, LSMError
+from lan_session_manager.identity import Caller
+from lan_session_manager.logs import LOOK_BACK, LogText
+from lan_session_manager.web.guards import error_response
+from lan_session_manager.web.live import TOO_SLOW, Client, Hub
+from lan_session_manager.web.routes_tasks import submit_for
+from lan_session_manager.web.schemas import Submit
+from lan_session_manager.web.services import Services
+
+_log = logging.getLogger(__name__)
+
+router = APIRouter()
+
+_MOST_FOLLOWED = 10
+_REPLAYED = 1_000  # a client that missed more gets its dashboard anew
+
+
+@router.websocket("/ws/dashboard/{client_ip}")
+async def live(websocket: WebSocket, client_ip: str) -> None:
+    """An open dashboard, from joining to leaving."""
+    services: Services = websocket.app.state.services
+    hub: Hub = websocket.app.state.hub
+    try:
+        caller = services.caller(websocket)
+        session = await services.session_at(client_ip, caller)
+        if not hub.has_room(session.id):
+            raise BusyError
+    except LSMError as error:
+        await websocket.send_denial_response(error_response(error))
+        return
+    await websocket.accept()
+    client = Client(websocket, session)
+    hub.add(client)
+    conversation = _Conversation(services, hub, client, caller)
+    try:
+        hub.dashboard(client, "dashboard_update")
+        await conversation.run()
+    finally:
+        hub.remove(client)
+
+
+class _Conversation:
+    def __init__(self, services: Services, hub: Hub, client: Client, caller: Caller) -> None:
+        self._services = services
+        self._hub = hub
+        self._client = client
+        self._caller = caller
+        self._followed: dict[str, asyncio.Task[None]] = {}
+
+    async def run(self) -> None:
+        """Send and hear until the client has gone or is too slow."""
+        parts = [asyncio.create_task(part) for part in (self._send(), self._hear(), self._client.overflowed.wait())]
+        try:
+            await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for part in (*parts, *self._followed.values()):
+                part.cancel()
+            results = await asyncio.gather(*parts, return_exceptions=True)
+            for result in results:
+                if isinstance(result, Exception) and not isinstance(result, WebSocketDisconnect):
+                    _log.error("a dashboard's connection failed", exc_info=result)
+            if self._client.overflowed.is_set():
+                await self._let_go()
+
+    async def _let_go(self) -> None:
+        with contextlib.suppress(Exception):  # whatever the connection's state is: it is over
+            async with asyncio.timeout(1):
+                await self._client.websocket.close(TOO_SLOW, "too slow: connect again and resume")
+        self._client.abort()
+
+    async def _send(self) -> None:
+        websocket = self._client.websocket
+        while websocket.application_state is WebSocketState.CONNECTED:
+            await websocket.send_text(await self._client.outbox.get())
+
+    async def _hear(self) -> None:
+        while True:
+            message = await self._client.websocket.receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            text = message.get("text")
+            kind = ""
+            try:
+                kind, fields = _parse(text)
+                await self._answer(kind, fields)
+            except LSMError as error:
+                self._client.send(event="error", error=error.message, code=error.code, type=kind)
+
+    async def _answer(self, kind: str, fields: dict[str, Any]) -> None:
+        now = iso(self._services.manager.tasks.now())
+        match kind:
+            case "ping":
+                self._client.send(event="pong", type="pong", timestamp=now)
+            case "request_dashboard_update":
+                self._hub.dashboard(self._client, "dashboard_update")
+            case "submit_task":
+                session = await self._services.session_at(self._client.session.address, self._caller)
+                await submit_for(self._services, session, _submit(fields))
+            case "follow_log":
+                await self._follow_log(_text(fields, "task_id"), _number(fields, "after", 0))
+            case "unfollow_log":
+                if follower := self._followed.pop(_text(fields, "task_id"), None):
+                    follower.cancel()
+            case "resume":
+                self._resume(_number(fields, "after"))
+            case _:
+                raise InvalidInputError(what="There is no such message. Look the types up in the API description.")
+
+    async def _follow_log(self, task_id: str, after: int) -> None:
+        task, _ = await self._services.task_of(task_id, self._caller)
+        if follower := self._followed.pop(task_id, None):
+            follower.cancel()
+        if len(self._followed) >= _MOST_FOLLOWED:
+            raise InvalidInputError(
+                what=f"You follow {_MOST_FOLLOWED} logs already. Send unfollow_log for one of them."
+            )
+        self._start(task.id, self._stream_log(task.id, after))
+
+    def _start(self, task_id: str, work: Coroutine[Any, Any, None]) -> None:
+        follower = asyncio.create_task(work)
+        self._followed[task_id] = follower
+
+        def done(_: object) -> None:
+            if self._followed.get(task_id) is follower:
+                del self._followed[task_id]
+            if not follower.cancelled() and (error := follower.exception()):
+                _log.error("a log could not be followed", exc_info=error)
+
+        follower.add_done_callback(done)
+
+    async def _stream_log(self, task_id: str, after: int) -> None:
+        client, text, end = self._client, LogText(after), after
+        async for piece in self._services.engine.follow(task_id, max(0, after - LOOK_BACK)):
+            end = max(end, piece.next)
+            ready = text.feed(piece)
+            if ready:
+                await client.outbox.room()
+                client.send(event="log", task_id=task_id, **vars(ready))
+        for ready in text.finish():
+            client.send(event="log", task_id=task_id, **vars(ready))
+        client.send(event="log_end", task_id=task_id, next=end)
+
+    def _resume(self, after: int) -> None:
+        manager, client = self._services.manager, self._client
+        picture = manager.activity.picture()
+        missed = manager.store.read.events_of_session(client.session.id, after, _REPLAYED + 1)
+        if len(missed) > _REPLAYED:
+            self._hub.dashboard(client, "dashboard_update")
+        else:
+            for message in self._hub.events(client.session, missed, picture):
+                client.send(**message)
+        client.send(event="resumed", id=picture.event_id, timestamp=iso(manager.tasks.now()))
+
+
+def _parse(text: object) -> tuple[str, dict[str, Any]]:
+    try:
+        fields = json.loads(text) if isinstance(text, str) else None
+    except (ValueError, RecursionError):
+        fields = None
+    if not isinstance(fields, dict) or not isinstance(fields.get("type"), str):
+        raise InvalidInputError(what='This is no message. Send a JSON object with a "type" as a text frame.')
+    return fields["type"], fields
+
+
+def _submit(fields: dict[str, Any]) -> Submit:
+    try:
+        return Submit.model_validate(fields)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        field = ".".join(str(part) for part in problem["loc"])[:100]
+        raise InvalidInputError(what=f"{field}: {problem['msg']}.") from None
+
+
+def _text(fields: dict[str, Any], name: str) -> str:
+    value = fields.get(name)
+    if not isinstance(value, str):
+        raise InvalidInputError(what=f"The {name} is missing. Send it as a text.")
+    return value
+
+
+def _number(fields: dict[str, Any], name: str, default: int | None = None) -> int:
+    value = fields.get(name, default)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 2**53:
+        raise InvalidInputError(what=f"The {name} is missing. Send it as a whole number from 0 on.")
+    return value

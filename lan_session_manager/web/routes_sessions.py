@@ -1,0 +1,47 @@
+"""A device's own session: dashboard, facts, activity, and which paths it may reach."""
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from lan_session_manager.activity import iso
+from lan_session_manager.web.schemas import Validate
+from lan_session_manager.web.services import CallerDep, ServicesDep
+
+router = APIRouter(prefix="/api")
+
+
+@router.get("/dashboard/{client_ip}")
+async def dashboard(client_ip: str, services: ServicesDep, caller: CallerDep) -> dict[str, Any]:
+    """All that the page of a session shows."""
+    return services.manager.dashboard(await services.session_at(client_ip, caller))
+
+
+@router.get("/session/{client_ip}")
+async def session(client_ip: str, services: ServicesDep, caller: CallerDep) -> dict[str, Any]:
+    """The facts of a session."""
+    return services.manager.activity.session(await services.session_at(client_ip, caller))
+
+
+@router.get("/activity/log")
+async def activity_log(services: ServicesDep, caller: CallerDep) -> dict[str, Any]:
+    """The caller's own tasks and events in full; of others counts."""
+    own, manager = await services.own_session(caller), services.manager
+    board = manager.dashboard(own)
+    return {
+        "my_tasks": board["my_tasks"],
+        "network_activity": board["network_activity"],
+        "recent_log": manager.activity.recent_log(own.id),
+        "timestamp": iso(manager.tasks.now()),
+    }
+
+
+@router.post("/workspace/{client_ip}/validate")
+async def validate(client_ip: str, body: Validate, services: ServicesDep, caller: CallerDep) -> dict[str, Any]:
+    """Whether a path is inside of the session's workspace or of the shared resources."""
+    own, manager = await services.session_at(client_ip, caller), services.manager
+    return {
+        "file_path": body.file_path,
+        "access_allowed": manager.workspaces.is_inside(own.name, body.file_path),
+        "timestamp": iso(manager.tasks.now()),
+    }

@@ -1,0 +1,64 @@
+"""The page itself, the swarm's health, and how to join."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import segno
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+
+from lan_session_manager.activity import iso
+from lan_session_manager.web.live import Hub
+from lan_session_manager.web.services import CallerDep, ServicesDep, need_admin
+
+STATIC = Path(__file__).parent / "static"
+
+router = APIRouter()
+
+
+@router.get("/", include_in_schema=False)
+async def page() -> Response:
+    """The dashboard."""
+    return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
+
+
+@router.get("/api/client-ip")
+async def client_ip(services: ServicesDep, caller: CallerDep) -> dict[str, Any]:
+    """The address that the server sees the caller at."""
+    return {"ip": str(caller.address), "timestamp": iso(services.manager.tasks.now())}
+
+
+@router.get("/api/system/health")
+async def health(request: Request, services: ServicesDep) -> dict[str, Any]:
+    """The swarm's health, in counts."""
+    hub: Hub = request.app.state.hub
+    activity = services.manager.activity
+    picture = activity.picture()
+    return {
+        **activity.swarm(picture),
+        "active_tasks": picture.total_running,
+        "websocket_connections": hub.count,
+    }
+
+
+@router.get("/api/sessions/all")
+async def all_sessions(services: ServicesDep, caller: CallerDep) -> dict[str, Any]:
+    """All live sessions, for the owner."""
+    need_admin(caller)
+    return services.manager.get_all_sessions_info()
+
+
+@router.get("/api/join")
+async def join(services: ServicesDep) -> dict[str, Any]:
+    """The addresses that other devices open."""
+    return {"url": services.urls[0], "urls": list(services.urls)}
+
+
+@router.get("/api/join/qr.svg", response_class=Response)
+async def join_qr(services: ServicesDep) -> Response:
+    """The first address as a QR code."""
+    picture = io.BytesIO()
+    segno.make(services.urls[0], micro=False).save(picture, kind="svg", border=2, light="#ffffff", omitsize=True)
+    return Response(picture.getvalue(), media_type="image/svg+xml")

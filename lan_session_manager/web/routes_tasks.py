@@ -1,0 +1,137 @@
+"""Tasks: submit, look, log, cancel, run again, delete; and the word of the worker that did one."""
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from starlette.responses import Response, StreamingResponse
+
+from lan_session_manager.activity import iso
+from lan_session_manager.errors import InvalidInputError
+from lan_session_manager.states import Reason
+from lan_session_manager.store.records import SessionRecord, TaskRecord
+from lan_session_manager.tasks import Request
+from lan_session_manager.web.schemas import Complete, Rerun, Submit
+from lan_session_manager.web.services import CallerDep, Services, ServicesDep, need_worker, written
+
+router = APIRouter(prefix="/api/task")
+
+_MOST_BYTES = 2**53  # what a JSON number can count to
+_PIECE_BYTES = 1 << 20
+
+
+def view(services: Services, task: TaskRecord, session: SessionRecord | None) -> dict[str, Any]:
+    """A task as its owner sees it."""
+    activity = services.manager.activity
+    return activity.task(task, session, activity.picture())
+
+
+async def submit_for(services: Services, session: SessionRecord, body: Submit) -> dict[str, Any]:
+    """Accept a task of a session."""
+    if body.network not in (None, "none"):
+        raise InvalidInputError(what="There is no such network profile here. Leave it out, or send none.")
+    return await _accept(services, session, body.request())
+
+
+async def _accept(services: Services, session: SessionRecord, request: Request) -> dict[str, Any]:
+    tasks = services.manager.tasks
+    services.needs_sandbox(tasks.check(request).runner)
+    task = await written(tasks.submit(session.id, request))
+    return {
+        "task_id": task.id,
+        "status": "submitted",
+        "timestamp": iso(task.created_at),
+        "runner": task.runner,
+        "task": view(services, task, session),
+    }
+
+
+@router.post("/submit")
+async def submit(body: Submit, services: ServicesDep, caller: CallerDep) -> dict[str, Any]:
+    """Accept a task of the caller's session; it is on disk when the answer leaves."""
+    body_checked = body.request()
+    services.manager.tasks.check(body_checked)
+    return await submit_for(services, await services.own_session(caller), body)
+
+
+@router.get("/{task_id}")
+async def show(task_id: str, services: ServicesDep, caller: CallerDep) -> dict[str, Any]:
+    """A task with everything that is known of it."""
+    return view(services, *await services.task_of(task_id, caller))
+
+
+@router.post("/{task_id}/complete")
+async def complete(
+    task_id: str, services: ServicesDep, caller: CallerDep, body: Complete | None = None
+) -> dict[str, Any]:
+    """End a task on the word of the swarm worker that did it."""
+    need_worker(caller)
+    task = await written(services.manager.tasks.complete(task_id, (body or Complete(status="completed")).status))
+    return {"task_id": task.id, "status": str(task.state), "timestamp": iso(services.manager.tasks.now())}
+
+
+@router.post("/{task_id}/cancel")
+async def cancel(task_id: str, services: ServicesDep, caller: CallerDep) -> dict[str, Any]:
+    """End a task: at once while it waits, else by asking it to stop, and after a grace by ending its sandbox."""
+    task, session = await services.task_of(task_id, caller)
+    own = session is not None and session.address == str(caller.address)
+    reason = Reason.CANCELLED_BY_USER if own else Reason.CANCELLED_BY_ADMIN
+    return view(services, await written(services.manager.tasks.cancel(task.id, reason)), session)
+
+
+@router.post("/{task_id}/rerun")
+async def rerun(task_id: str, services: ServicesDep, caller: CallerDep, body: Rerun | None = None) -> dict[str, Any]:
+    """Run a task once more as a new one, with what the body gives in place of its own."""
+    task, session = await services.task_of(task_id, caller)
+    again = services.manager.tasks.again(task, body.edits() if body else None)
+    if session is None:
+        raise InvalidInputError(what="This task belongs to no session, so it cannot be run again.")
+    accepted: dict[str, Any] = (await _accept(services, session, again))["task"]
+    return accepted
+
+
+@router.delete("/{task_id}", status_code=204)
+async def delete(task_id: str, services: ServicesDep, caller: CallerDep) -> Response:
+    """Remove an ended task with its log; the files in the workspace stay."""
+    task, _ = await services.task_of(task_id, caller)
+    await written(services.manager.tasks.delete(task.id))
+    return Response(status_code=204)
+
+
+@router.get("/{task_id}/log", response_class=Response)
+async def log(
+    task_id: str,
+    services: ServicesDep,
+    caller: CallerDep,
+    after: Annotated[int, Query(ge=0, le=_MOST_BYTES)] = 0,
+    follow: Annotated[int, Query(ge=0, le=1)] = 0,
+    download: Annotated[int, Query(ge=0, le=1)] = 0,
+) -> Response:
+    """The log's bytes from `after` on. `X-Log-Next` is the byte that comes next; with `follow` it is `after`."""
+    task, _ = await services.task_of(task_id, caller)
+    headers = {"X-Accel-Buffering": "no"}
+    if download:
+        headers["Content-Disposition"] = f'attachment; filename="{task.id}.log"'
+    engine = services.engine
+    if follow:
+        headers["X-Log-Next"] = str(after)
+
+        async def growing() -> AsyncIterator[bytes]:
+            async for piece in engine.follow(task.id, after):
+                yield piece.data
+
+        return StreamingResponse(growing(), media_type="text/plain; charset=utf-8", headers=headers)
+    end = max(after, await engine.log_size(task.id))
+    headers["X-Log-Next"] = str(end)
+
+    async def so_far() -> AsyncIterator[bytes]:
+        at = after
+        while at < end:
+            pieces = await engine.read_log(task.id, at, min(end - at, _PIECE_BYTES))
+            if not pieces:
+                return
+            for piece in pieces:
+                yield piece.data
+            at = pieces[-1].next
+
+    return StreamingResponse(so_far(), media_type="text/plain; charset=utf-8", headers=headers)

@@ -1,0 +1,76 @@
+"""The bodies of requests, as the OpenAPI document shows them. What they mean is checked in `tasks` and `workspace`."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from lan_session_manager.tasks import LONGEST_COMMAND, LONGEST_DESCRIPTION, LONGEST_KEY, Request
+
+_Id = Annotated[str, Field(max_length=LONGEST_KEY)]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+
+class Limits(_Body):
+    """What a task asks to be allowed."""
+
+    memory_mb: int | None = Field(None, ge=16, le=2**31, description="MB of memory")
+    time_s: float | None = Field(None, gt=0, le=10**9, description="seconds that it may run", allow_inf_nan=False)
+
+
+class Submit(_Body):
+    """A task that is to run."""
+
+    description: str = Field(max_length=LONGEST_DESCRIPTION, min_length=1, description="what it does, in one line")
+    runner: str | None = Field(None, max_length=100, description="shell, python or swarm; without one the server picks")
+    command: str | None = Field(None, max_length=LONGEST_COMMAND, description="what runs; by default the description")
+    limits: Limits | None = None
+    network: str | None = Field(None, max_length=100, description="none")
+    idempotency_key: _Id | None = Field(None, min_length=1, description="the same key is the same task")
+
+    def request(self) -> Request:
+        """What it asks for."""
+        limits = self.limits or Limits()
+        return Request(
+            self.description, self.runner, self.command, limits.memory_mb, limits.time_s, self.idempotency_key
+        )
+
+
+class Rerun(_Body):
+    """What is to be different when a task runs once more."""
+
+    description: str | None = Field(None, max_length=LONGEST_DESCRIPTION)
+    command: str | None = Field(None, max_length=LONGEST_COMMAND)
+    limits: Limits | None = None
+
+    def edits(self) -> Request:
+        """The fields that are given."""
+        limits = self.limits or Limits()
+        return Request(self.description or "", None, self.command, limits.memory_mb, limits.time_s)
+
+
+class Complete(_Body):
+    """How a task ended."""
+
+    status: str = Field("completed", max_length=100, description="completed, failed or cancelled")
+
+
+class Validate(_Body):
+    """A path to be checked."""
+
+    file_path: str = Field(max_length=8192)
+
+
+class Directory(_Body):
+    """A directory that is to be made."""
+
+    path: str = Field(max_length=8192, min_length=1)
+
+
+class Error(BaseModel):
+    """Every answer that is not a success."""
+
+    error: str = Field(description="a sentence that says what to do")
+    code: str = Field(description="the same for programs")

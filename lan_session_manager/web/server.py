@@ -1,0 +1,84 @@
+"""The process that serves: its sockets, and uvicorn over them."""
+
+import contextlib
+import errno
+import socket
+
+import uvicorn
+from fastapi import FastAPI
+
+from lan_session_manager.errors import PortError
+from lan_session_manager.web.protocols import AbortableWebSocketProtocol, BoundedHttpProtocol
+
+_SEND_BUFFER = 256 * 1024  # of the kernel for each client: one that never reads costs no more than about twice this
+_UNREAD_MS = 60_000  # a client that takes nothing for so long is gone
+_MESSAGE_BYTES = 512 * 1024
+_GRACE_S = 2
+_EVERY_ADDRESS = "0.0.0.0"  # noqa: S104 - serving the network is what this program is for
+
+
+def listen(host: str, port: int) -> list[socket.socket]:
+    """Sockets that listen at that address; for 0.0.0.0 at every address of the machine, IPv6 too.
+
+    Raises PortError, which says what is in the way.
+    """
+    wanted = [(socket.AF_INET, _EVERY_ADDRESS), (socket.AF_INET6, "::")] if host == _EVERY_ADDRESS else None
+    if wanted is None:
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        except OSError:
+            raise PortError(host=host, port=port, why="this machine has no such address") from None
+        wanted = [(found[0][0], str(found[0][4][0]))]
+    sockets: list[socket.socket] = []
+    for family, address in wanted:
+        try:
+            sockets.append(_listen(family, address, port))
+        except OSError as error:
+            if family is socket.AF_INET6 and sockets and error.errno in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+                continue  # a machine without IPv6
+            for listener in sockets:
+                listener.close()
+            why = "another program uses it" if error.errno == errno.EADDRINUSE else (error.strerror or "it is refused")
+            raise PortError(host=host, port=port, why=why) from None
+    return sockets
+
+
+def _listen(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD_MS)
+        if family is socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        listener.bind((address, port))
+        listener.listen(2048)
+        listener.setblocking(False)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def serve(app: FastAPI, sockets: list[socket.socket], *, debug: bool) -> None:
+    """Serve the application at the sockets until SIGTERM or SIGINT. Open connections get two seconds to end."""
+    config = uvicorn.Config(
+        app,
+        http=BoundedHttpProtocol,
+        ws=AbortableWebSocketProtocol,
+        loop="uvloop",
+        lifespan="on",
+        proxy_headers=False,  # identity.py alone decides whom to believe
+        server_header=False,
+        date_header=True,
+        access_log=debug,
+        log_config=None,
+        ws_max_size=_MESSAGE_BYTES,
+        ws_ping_interval=20.0,
+        ws_ping_timeout=20.0,
+        ws_per_message_deflate=False,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=_GRACE_S,
+    )
+    with contextlib.suppress(KeyboardInterrupt):
+        uvicorn.Server(config).run(sockets=sockets)

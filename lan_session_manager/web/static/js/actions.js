@@ -1,0 +1,162 @@
+/** What a person can set going: each is one call to the server and what its answer changes. */
+
+import * as api from "./api.js";
+import { titleOf } from "./format.js";
+import { createLive } from "./live.js";
+import { goTo, parseRoute, taskHash } from "./route.js";
+import { applyDashboard, applyDeleted, applyMessage, applyTask, store } from "./store.js";
+import { T } from "./text.js";
+
+const RELOAD_AFTER_MS = 8000;
+const PHONE = matchMedia("(max-width: 47.49rem)");
+
+const messageListeners = new Set();
+const openListeners = new Set();
+
+/** @param {(message: any) => void} listener hears every message of the live connection @returns {() => void} ends it */
+export function onMessage(listener) {
+  messageListeners.add(listener);
+  return () => messageListeners.delete(listener);
+}
+
+/** @param {() => void} listener called whenever a new live connection is there @returns {() => void} ends it */
+export function onOpen(listener) {
+  openListeners.add(listener);
+  return () => openListeners.delete(listener);
+}
+
+function socketUrl() {
+  const scheme = location.protocol === "https:" ? "wss:" : "ws:";
+  return `${scheme}//${location.host}/ws/dashboard/${encodeURIComponent(store.get().ip)}`;
+}
+
+export const live = createLive({
+  url: socketUrl,
+  onMessage: (message) => {
+    if (store.get().phase !== "ready") return;
+    store.set(applyMessage(store.get(), message, Date.now()));
+    for (const listener of messageListeners) listener(message);
+  },
+  onChange: (connection) => store.set({ connection }),
+  onOpen: () => {
+    const { eventId } = store.get();
+    if (eventId) live.send({ type: "resume", after: eventId });
+    // Files are not part of the dashboard: a change during the gap would go unseen.
+    store.set({ filesVersion: store.get().filesVersion + 1 });
+    for (const listener of openListeners) listener();
+  },
+  poll: async () => {
+    try {
+      store.set(applyDashboard(store.get(), await api.dashboard(store.get().ip), Date.now()));
+      return true;
+    } catch (error) {
+      if (error.status === 403 || error.status === 404) checkAddress();
+      return false;
+    }
+  },
+  onRefused: () => checkAddress(),
+});
+
+/** The network may have given this device another address: then its dashboard is another one. */
+async function checkAddress() {
+  try {
+    const { ip } = await api.clientIp();
+    if (ip !== store.get().ip) location.reload();
+  } catch {
+    // Not reachable: the connection's own retries go on.
+  }
+}
+
+/** Loads the dashboard for the first time, and keeps trying while the server cannot be reached. */
+export async function start() {
+  store.set({ phase: "loading", error: null });
+  try {
+    const { ip } = await api.clientIp();
+    store.set({ ip });
+    const data = await api.dashboard(ip);
+    const loaded = { ...store.get(), ...applyDashboard(store.get(), data, Date.now()) };
+    store.set({ ...loaded, phase: "ready", selectedId: firstChoice(loaded) });
+    live.start();
+  } catch (error) {
+    if (!(error instanceof api.ApiError)) throw error;
+    store.set({ phase: "error", error: error.status ? error.message : T.page.unreachable });
+    if (!error.status || error.status >= 500) setTimeout(() => store.get().phase === "error" && start(), RELOAD_AFTER_MS);
+  }
+}
+
+function firstChoice(state) {
+  const tasks = state.order.map((id) => state.tasks.get(id));
+  const asked = tasks.find((task) => task.number === state.route.number);
+  return (asked ?? tasks.find((task) => task.status === "running") ?? tasks[0])?.task_id ?? null;
+}
+
+/** Takes over what the address bar says now. */
+export function followRoute() {
+  const route = parseRoute(location.hash);
+  const state = store.get();
+  const selectedId = route.number === null ? state.selectedId : firstChoice({ ...state, route });
+  store.set({ route, selectedId });
+}
+
+async function attempt(work) {
+  store.set({ notice: null });
+  try {
+    return await work();
+  } catch (error) {
+    if (!(error instanceof api.ApiError)) throw error;
+    store.set({ notice: error.message });
+    return null;
+  }
+}
+
+function showTask(task) {
+  store.set(applyTask(store.get(), task));
+  store.set({ filter: "all" });
+  // On a phone the list stays: a task that opens by itself would cover what the person is doing.
+  if (PHONE.matches) store.set({ selectedId: task.task_id });
+  else goTo(taskHash(task.number));
+}
+
+/**
+ * @param {{command: string, runner: string, limits: object}} draft
+ * @param {string} key the same for every attempt to send this draft, so that it becomes one task
+ * @throws {import("./api.js").ApiError}
+ */
+export async function submit({ command, runner, limits }, key) {
+  const answer = await api.submitTask({ description: titleOf(command), command, runner, limits, idempotency_key: key });
+  if (answer.task) showTask(answer.task);
+}
+
+/** @param {string} id */
+export const cancel = (id) => attempt(async () => {
+  const task = await api.cancelTask(id);
+  if (task?.task_id) store.set(applyTask(store.get(), task));
+});
+
+/** @param {string} id @param {object | null} [limits] other limits than it had */
+export const rerun = (id, limits = null) => attempt(async () => {
+  const task = await api.rerunTask(id, limits ? { limits } : {});
+  if (task?.task_id) showTask(task);
+});
+
+/** One that waits is cancelled first: the server deletes only what has ended. @param {string} id */
+export const remove = (id) => attempt(async () => {
+  if (store.get().tasks.get(id)?.status === "queued") await api.cancelTask(id);
+  await api.deleteTask(id);
+  store.set(applyDeleted(store.get(), id));
+  if (PHONE.matches) goTo("#tasks");
+});
+
+/** @param {string} path a file or a folder in the workspace */
+export const removeFile = (path) => attempt(async () => {
+  await api.deleteFile(store.get().ip, path);
+  store.set({ filesVersion: store.get().filesVersion + 1 });
+});
+
+/** @param {string} path a folder: everything in it goes, itself stays */
+export const emptyFolder = (path) => attempt(async () => {
+  const { ip } = store.get();
+  const { entries } = await api.listFolder(ip, path);
+  for (const entry of entries) await api.deleteFile(ip, `${path}/${entry.name}`);
+  store.set({ filesVersion: store.get().filesVersion + 1 });
+});

@@ -1,0 +1,94 @@
+/** The server's REST calls. Every failure is an ApiError whose message is a sentence for people. */
+
+import { T } from "./text.js";
+
+const TIMEOUT_MS = 20000;
+
+/** A call that did not succeed. `status` is 0 when the server could not be reached. */
+export class ApiError extends Error {
+  /**
+   * @param {string} message
+   * @param {{status?: number, code?: string}} facts
+   */
+  constructor(message, { status = 0, code = "" } = {}) {
+    super(message);
+    this.status = status;
+    this.code = code;
+  }
+}
+
+/**
+ * The error that an answer of the server stands for.
+ * @param {number} status
+ * @param {string} body
+ * @param {string | null} retryAfter
+ */
+export function errorFrom(status, body, retryAfter = null) {
+  let message = T.errors.status(status);
+  let code = "";
+  try {
+    const parsed = JSON.parse(body);
+    if (typeof parsed.error === "string") message = parsed.error;
+    if (typeof parsed.code === "string") code = parsed.code;
+  } catch {
+    // Not the server's own words, such as a proxy's page: the status has to do.
+  }
+  const wait = Number(retryAfter);
+  if (wait > 0) message += T.errors.wait(wait);
+  return new ApiError(message, { status, code });
+}
+
+/**
+ * @param {string} path
+ * @param {RequestInit & {timeoutMs?: number}} options
+ * @returns {Promise<Response>} a successful answer
+ * @throws {ApiError}
+ */
+export async function call(path, { timeoutMs = TIMEOUT_MS, ...options } = {}) {
+  const stop = new AbortController();
+  const timer = setTimeout(() => stop.abort(), timeoutMs);
+  let response;
+  try {
+    response = await fetch(path, { credentials: "same-origin", cache: "no-store", ...options, signal: stop.signal });
+    if (!response.ok) throw errorFrom(response.status, await response.text(), response.headers.get("Retry-After"));
+  } catch (error) {
+    if (error instanceof ApiError) throw error;
+    throw new ApiError(stop.signal.aborted ? T.errors.timeout : T.errors.network, { code: "network" });
+  } finally {
+    clearTimeout(timer);
+  }
+  return response;
+}
+
+/** @param {string} path @param {object} [options] @returns {Promise<any>} */
+export const getJson = async (path, options) => (await call(path, options)).json();
+
+const send = async (method, path, body) => {
+  const headers = { "Content-Type": "application/json" };
+  const response = await call(path, { method, headers, body: JSON.stringify(body ?? {}) });
+  return response.status === 204 ? null : response.json();
+};
+
+const task = (id) => `/api/task/${encodeURIComponent(id)}`;
+const workspace = (ip) => `/api/workspace/${encodeURIComponent(ip)}`;
+
+/** @param {string} path @returns {string} each segment encoded, the slashes kept */
+export const encodePath = (path) => path.split("/").map(encodeURIComponent).join("/");
+
+export const clientIp = () => getJson("/api/client-ip", { timeoutMs: 8000 });
+export const dashboard = (ip) => getJson(`/api/dashboard/${encodeURIComponent(ip)}`, { timeoutMs: 8000 });
+export const submitTask = (body) => send("POST", "/api/task/submit", body);
+export const cancelTask = (id) => send("POST", `${task(id)}/cancel`);
+export const rerunTask = (id, changes) => send("POST", `${task(id)}/rerun`, changes);
+export const deleteTask = (id) => send("DELETE", task(id));
+export const join = () => getJson("/api/join");
+export const listFolder = (ip, path) => getJson(`${workspace(ip)}/files?path=${encodeURIComponent(path)}`);
+export const deleteFile = (ip, path) => send("DELETE", fileUrl(ip, path));
+
+/** @param {string} id @param {number} after the first byte wanted */
+export const logFrom = (id, after) => call(`${task(id)}/log?after=${after}&follow=0`);
+
+export const logDownloadUrl = (id) => `${task(id)}/log?after=0&follow=0&download=1`;
+export const fileUrl = (ip, path) => `${workspace(ip)}/files/${encodePath(path)}`;
+export const archiveUrl = (ip, path) => `${workspace(ip)}/archive?path=${encodeURIComponent(path)}`;
+export const qrUrl = "/api/join/qr.svg";

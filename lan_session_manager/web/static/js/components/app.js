@@ -1,0 +1,117 @@
+/** The page: which regions there are, and which of them a phone shows. */
+
+import { start } from "../actions.js";
+import { hasFiles, take } from "../drag.js";
+import { html, useEffect, useLayoutEffect } from "../html.js";
+import { runningCount, store } from "../store.js";
+import { T } from "../text.js";
+import { useStore } from "../use-store.js";
+import { Banner } from "./banner.js";
+import { Composer } from "./composer.js";
+import { Detail } from "./detail.js";
+import { Dialog } from "./dialog.js";
+import { Icon, IconSheet } from "./icons.js";
+import { Network } from "./network.js";
+import { Start } from "./start.js";
+import { Device, Swarm } from "./swarm.js";
+import { TaskList } from "./tasklist.js";
+import { IdLine, Topbar } from "./topbar.js";
+import { Workspace } from "./workspace.js";
+
+const VIEWS = [["tasks", "tasks"], ["files", "dir"], ["swarm", "swarm"]];
+const PHONE = matchMedia("(max-width: 47.49rem)");
+
+function TabBar({ view }) {
+  const now = view === "task" ? "tasks" : view;
+  return html`<nav class="tabbar" aria-label=${T.page.sections}>
+    ${VIEWS.map(([name, icon]) => html`<a key=${name} href=${`#${name}`} class=${name === now ? "on" : ""} aria-current=${name === now ? "page" : undefined}><${Icon} name=${icon} />${T.page.views[name]}</a>`)}
+  </nav>`;
+}
+
+function Notice() {
+  const notice = useStore((state) => state.notice);
+  if (!notice) return null;
+  return html`<div class="notice" role="alert"><${Icon} name="warn" /><p class="grow">${notice}</p>
+    <button class="ib" type="button" aria-label=${T.dismiss} title=${T.dismiss} onClick=${() => store.set({ notice: null })}><${Icon} name="x" /></button></div>`;
+}
+
+// Wherever a file is dropped, it is meant for here: else the browser would leave the page and open it.
+function useDropAnywhere() {
+  useEffect(() => {
+    const over = (event) => hasFiles(event) && event.preventDefault();
+    addEventListener("dragover", over);
+    addEventListener("drop", take);
+    return () => {
+      removeEventListener("dragover", over);
+      removeEventListener("drop", take);
+    };
+  }, []);
+}
+
+const scrolled = {};
+
+// A phone's views share one page: each keeps its own place. On wider screens a link to a section scrolls to it.
+function useViewScroll(view) {
+  useLayoutEffect(() => {
+    if (PHONE.matches) scrollTo(0, view === "task" ? 0 : scrolled[view] ?? 0);
+    else if (view === "files" || view === "swarm") document.getElementById(`pane-${view}`)?.scrollIntoView({ block: "nearest" });
+    return () => {
+      scrolled[view] = window.scrollY;
+    };
+  }, [view]);
+}
+
+function Title() {
+  const running = useStore((state) => (state.dash ? runningCount(state) : 0));
+  const lost = useStore((state) => state.connection.lost);
+  useEffect(() => {
+    document.title = `${T.page.title(running, lost)}${T.dot}${T.product}`;
+  }, [running, lost]);
+  return null;
+}
+
+function Ready() {
+  const hasTasks = useStore((state) => state.tasks.size > 0);
+  const lost = useStore((state) => state.connection.lost);
+  const said = useStore((state) => state.said);
+  const view = useStore((state) => {
+    const { view: asked, number } = state.route;
+    return asked === "task" && state.tasks.get(state.selectedId)?.number !== number ? "tasks" : asked;
+  });
+  useDropAnywhere();
+  useViewScroll(view);
+  return html`<div class="page" data-view=${view}>
+    <a class="skip" href="#pane-tasks">${T.page.skip}</a>
+    <${Topbar} ready />
+    ${lost && html`<${Banner} />`}
+    <${IdLine} />
+    <div class="app">
+      <main class="main">
+        <${Composer} />
+        <${Notice} />
+        ${hasTasks ? html`<div class="work"><${TaskList} /><${Detail} /></div>` : html`<${Start} />`}
+      </main>
+      <aside class="rail" aria-label=${T.page.rail}><${Workspace} /><${Network} /><${Swarm} /><${Device} /></aside>
+    </div>
+    <${TabBar} view=${view} />
+    <p class="sr" role="status" id="said">${said}</p>
+    <${Title} />
+    <${Dialog} />
+  </div>`;
+}
+
+function Waiting() {
+  const { phase, error } = useStore(({ phase, error }) => ({ phase, error }));
+  return html`<div class="page"><${Topbar} ready=${false} />
+    <main class="lone" aria-busy=${phase === "loading"}>
+      ${phase === "loading"
+        ? html`<p role="status">${T.page.loading}</p>`
+        : html`<div role="alert"><h1>${T.page.failed}</h1><p>${error}</p></div><button class="btn btn--lg" type="button" onClick=${start}><${Icon} name="retry" />${T.tryAgain}</button>`}
+    </main></div>`;
+}
+
+/** Everything. */
+export function App() {
+  const ready = useStore((state) => state.phase === "ready");
+  return html`<${IconSheet} />${ready ? html`<${Ready} />` : html`<${Waiting} />`}`;
+}

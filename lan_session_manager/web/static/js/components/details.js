@@ -1,0 +1,71 @@
+/** The facts of a run and of its sandbox; for a failed one first why, and what mends it. */
+
+import { clock, duration, ms, sizeMb, visible } from "../format.js";
+import { html } from "../html.js";
+import { exitLine, hasEnded, ranFor } from "../outcomes.js";
+import { T } from "../text.js";
+import { Callout } from "./callout.js";
+
+const F = T.facts;
+
+function exitFact(task) {
+  if (task.status === "queued") return F.exitQueued;
+  if (!hasEnded(task)) return F.exitRunning;
+  return exitLine(task) || F.exitNone;
+}
+
+function runFacts(task) {
+  const created = clock(ms(task.created_at));
+  const ran = ranFor(task);
+  const waited = (ms(task.started_at) - ms(task.created_at)) / 1000;
+  const facts = [
+    [F.command, html`<pre class="cmdfact mono">${visibleCommand(task.command)}</pre>`],
+    [F.runner, T.runners[task.runner] ?? visible(task.runner)],
+    [F.source, visible(task.tag)],
+    [F.exit, exitFact(task)],
+    [F.submitted, waited >= 1 ? F.waited(created, duration(waited)) : created],
+  ];
+  if (!Number.isNaN(ran)) facts.push([F.ran, F.ranFromTo(clock(ms(task.started_at)), clock(ms(task.ended_at)), duration(ran))]);
+  else if (task.started_at) facts.push([F.started, clock(ms(task.started_at))]);
+  else if (task.ended_at) facts.push([F.ended, clock(ms(task.ended_at))]);
+  if (task.usage) {
+    facts.push([F.peak, F.peakOf(task.usage.memory_peak_mb, task.limits.memory_mb)]);
+    facts.push([F.cpu, duration(task.usage.cpu_s)]);
+  }
+  if (task.child_out_of_memory) facts.push([F.note, F.childOom]);
+  if (task.detail) facts.push([F.note, visible(task.detail)]);
+  return facts;
+}
+
+const visibleCommand = (command) => command.split("\n").map((line) => line.split("\t").map(visible).join("\t")).join("\n");
+
+function isolationFact(grade) {
+  if (!grade) return F.isolationNone;
+  return grade === "full" ? F.isolationFull : F.isolationOther(visible(grade));
+}
+
+function sandboxFacts(task) {
+  return [
+    [F.isolation, isolationFact(task.isolation)],
+    [F.network, task.network === "none" ? F.networkNone : visible(task.network)],
+    [F.memory, sizeMb(task.limits.memory_mb)],
+    [F.time, duration(task.limits.time_s)],
+    [F.canRead, F.canReadWhat],
+    [F.canWrite, F.canWriteWhat],
+  ];
+}
+
+function Facts({ list }) {
+  return html`<dl class="grid-facts">${list.map(([name, fact], i) => html`<dt key=${`t${i}`}>${name}</dt><dd key=${`d${i}`}>${fact}</dd>`)}</dl>`;
+}
+
+/** @param {{task: import("../types.js").Task, lost: boolean}} props */
+export function Details({ task, lost }) {
+  const swarm = task.runner === "swarm";
+  return html`${task.status === "failed" && html`<${Callout} task=${task} lost=${lost} />`}
+    <div class="scroll">
+      <h3 class="h3">${F.run}</h3>
+      <${Facts} list=${runFacts(task)} />
+      ${!swarm && html`<h3 class="h3">${F.sandbox}</h3><${Facts} list=${sandboxFacts(task)} />`}
+    </div>`;
+}

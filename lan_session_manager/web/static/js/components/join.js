@@ -1,0 +1,37 @@
+/** How another device joins: the address, as text and as a QR code. */
+
+import { join, qrUrl } from "../api.js";
+import { copyText } from "../clipboard.js";
+import { html, useEffect, useRef, useState } from "../html.js";
+import { T } from "../text.js";
+import { Icon } from "./icons.js";
+import { Popover } from "./popover.js";
+
+function JoinCard() {
+  const [url, setUrl] = useState("");
+  const [error, setError] = useState("");
+  const [said, setSaid] = useState("");
+  const address = useRef(null);
+
+  useEffect(() => {
+    join().then((answer) => setUrl(answer.url), (failure) => setError(failure.message));
+  }, []);
+
+  const copy = async () => setSaid((await copyText(url, address.current)) ? T.join.copied : T.join.byHand);
+
+  return html`<h2>${T.join.title}</h2>
+    ${error && html`<p role="alert">${error}</p>`}
+    ${!url && !error && html`<p class="fine">${T.join.loading}</p>`}
+    ${url && html`
+      <img class="qr" src=${qrUrl} alt=${T.join.qr(url)} width="136" height="136" />
+      <p>${T.join.scan}<span class="mono strong join-url" ref=${address}>${url}</span>${T.join.scanEnd}</p>
+      <p class="fine">${T.join.fine}</p>
+      <button class="btn" type="button" onClick=${copy}><${Icon} name="copy" />${T.join.copy}</button>
+      <p class="fine" role="status">${said}</p>`}`;
+}
+
+/** The button in the bar with its card. */
+export function Join() {
+  const face = html`<${Icon} name="qr" /><span class="phone-hide">${T.join.button}</span>`;
+  return html`<${Popover} name=${T.join.name} title=${T.join.title} face=${face} cardClass="join-card">${() => html`<${JoinCard} />`}<//>`;
+}

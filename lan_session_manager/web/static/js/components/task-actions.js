@@ -1,0 +1,45 @@
+/** What can be done to a task, the same in its row and in its pane. */
+
+import { cancel, remove, rerun } from "../actions.js";
+import { confirm } from "../dialogs.js";
+import { spokenId, visible } from "../format.js";
+import { useState } from "../html.js";
+import { store } from "../store.js";
+import { T } from "../text.js";
+
+// The row is gone with what had the focus: it goes to the row that took its place.
+function focusNeighbour(at) {
+  const rows = document.querySelectorAll(".task-open");
+  rows[Math.min(at, rows.length - 1)]?.focus();
+}
+
+/** @param {import("../types.js").Task} task */
+export function useTaskActions(task) {
+  const [busy, setBusy] = useState(false);
+  // One at a time: a second click while the first is under way would run a task twice.
+  const once = async (work) => {
+    if (busy) return;
+    setBusy(true);
+    await work();
+    setBusy(false);
+  };
+  return {
+    busy,
+    cancel: () => once(() => cancel(task.task_id)),
+    /** @param {object} [limits] other limits than it had */
+    rerun: (limits) => once(() => rerun(task.task_id, limits)),
+    remove: () => once(async () => {
+      const id = spokenId(task.number);
+      const yes = await confirm({
+        title: T.dialog.deleteTask(id),
+        body: T.dialog.deleteTaskBody(visible(task.description)),
+        button: T.dialog.deleteTaskButton(id),
+      });
+      if (!yes) return;
+      const rows = [...document.querySelectorAll(".task")];
+      const at = rows.findIndex((row) => row.dataset.id === task.task_id);
+      await remove(task.task_id);
+      if (!store.get().tasks.has(task.task_id)) setTimeout(() => focusNeighbour(at), 0);
+    }),
+  };
+}

@@ -1,0 +1,66 @@
+/** The bar at the top: product, state of the swarm, who this device is, connection, theme, joining. */
+
+import { shortSession } from "../format.js";
+import { healthOf } from "../health.js";
+import { html } from "../html.js";
+import { T } from "../text.js";
+import { toggleTheme } from "../theme.js";
+import { useStore } from "../use-store.js";
+import { Brand, Icon } from "./icons.js";
+import { Join } from "./join.js";
+
+const CONNECTIONS = {
+  connecting: ["state--cancelled", "retry"],
+  live: ["state--completed", "live"],
+  reconnecting: ["state--queued", "retry"],
+  polling: ["state--cancelled", "queued"],
+};
+
+function Health() {
+  const swarm = useStore((state) => state.dash.swarm_health);
+  const lostSince = useStore((state) => (state.connection.lost ? state.lastData : 0));
+  const { icon, cls, short, rest } = healthOf(swarm, lostSince);
+  return html`<span class=${`health ${cls}`}><${Icon} name=${icon} /><span>${short}<span class="w2">${rest}</span></span></span>`;
+}
+
+function Who() {
+  const { ip, session_id: id, workspace } = useStore((state) => state.dash.session);
+  return html`<span class="who">
+    <span><span class="w">${T.who.you}</span><b class="mono">${ip}</b></span><span aria-hidden="true">·</span>
+    <span><span class="w">${T.who.session}</span><b class="mono">${shortSession(id)}</b></span><span class="ws" aria-hidden="true">·</span>
+    <span class="ws"><span class="w">${T.who.workspace}</span><b class="mono">${workspace}</b></span>
+  </span>`;
+}
+
+function ConnectionPill() {
+  const state = useStore((all) => all.connection.state);
+  const [cls, icon] = CONNECTIONS[state];
+  const [word, title] = T.connection[state];
+  const moves = state === "reconnecting" || state === "connecting";
+  return html`<span class=${`state pill ${cls}`} role="status" title=${title} data-connection=${state}><${Icon} name=${icon} spin=${moves} />${word}</span>`;
+}
+
+/** @param {{ready: boolean}} props whether there is a dashboard to speak of */
+export function Topbar({ ready }) {
+  return html`<header class="topbar">
+    <a class="brand" href="/"><${Brand} /><span>${T.product}</span></a>
+    ${ready && html`<span class="vr"></span><${Health} />`}
+    <div class="topbar-end">
+      ${ready && html`<${Who} /><span class="vr"></span><${ConnectionPill} />`}
+      <button class="ib ib--lg phone-hide" type="button" onClick=${toggleTheme} aria-label=${T.page.theme} title=${T.page.theme}><${Icon} name="moon" /></button>
+      ${ready && html`<${Join} />`}
+    </div>
+  </header>`;
+}
+
+/** The identity and the swarm's state on a phone. */
+export function IdLine() {
+  const { ip, session_id: id } = useStore((state) => state.dash.session);
+  const swarm = useStore((state) => state.dash.swarm_health);
+  const lostSince = useStore((state) => (state.connection.lost ? state.lastData : 0));
+  const { icon, cls, short } = healthOf(swarm, lostSince);
+  return html`<div class="idline phone-only">
+    <span class="trunc"><span class="mono strong">${ip}</span>${T.dot}<span class="mono">${shortSession(id)}</span></span>
+    <span class=${`state ${cls}`}><${Icon} name=${icon} />${short}</span>
+  </div>`;
+}

@@ -1,0 +1,88 @@
+/** The task that is being written: kept over a reload, sent as one task however often it has to be tried. */
+
+import { submit } from "./actions.js";
+import { ApiError } from "./api.js";
+import { recall, remember } from "./storage.js";
+import { createStore, isLost, store } from "./store.js";
+import { T } from "./text.js";
+import { clearAttached, uploads } from "./uploads.js";
+
+function recalled() {
+  const blank = { command: "", runner: "", limits: {} };
+  try {
+    const { command, runner, limits } = JSON.parse(recall("draft") ?? "{}");
+    if (typeof command !== "string" || typeof runner !== "string") return blank;
+    return { command, runner, limits: limits && typeof limits === "object" ? limits : {} };
+  } catch {
+    return blank;
+  }
+}
+
+export const draft = createStore({ ...recalled(), sending: false, error: "", key: "" });
+
+/** @param {{command?: string, runner?: string, limits?: object}} changes */
+export function edit(changes) {
+  draft.set({ ...changes, error: "", key: "" });
+  const { command, runner, limits } = draft.get();
+  remember("draft", JSON.stringify({ command, runner, limits }));
+}
+
+/** @param {any} dash @param {any} written the draft @returns {string} its runner, or the first one there is */
+export function runnerOf(dash, written) {
+  const names = dash.runners.map((runner) => runner.name);
+  return names.includes(written.runner) ? written.runner : names[0] ?? "";
+}
+
+/** @param {any} dash @param {any} written the draft @returns {{memory_mb: number, time_s: number}} within what may be asked for */
+export function limitsOf(dash, written) {
+  const within = (limit, value) => (typeof value === "number" && value > 0 && value <= limit.max ? value : limit.default);
+  return {
+    memory_mb: within(dash.limits.memory_mb, written.limits.memory_mb),
+    time_s: within(dash.limits.time_s, written.limits.time_s),
+  };
+}
+
+/** @param {any} list of uploads @returns {boolean} whether a file of this draft is still on its way */
+export const isUploading = (list) => list.some((one) => one.attached && (one.state === "sending" || one.state === "waiting"));
+
+/**
+ * Whether "Run" can be pressed. An empty draft is no reason against it: pressing then says what is missing.
+ * @param {any} dash @param {any} written @param {any[]} list of uploads @param {boolean} lost
+ */
+export function canSend(dash, written, list, lost) {
+  return dash.runners.length > 0 && !written.sending && !lost && !isUploading(list);
+}
+
+function newKey() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** Sends the draft; when that fails, it stays with the reason. */
+export async function sendDraft() {
+  const written = draft.get();
+  const { dash } = store.get();
+  if (!canSend(dash, written, uploads.get().list, isLost(store.get()))) return;
+  if (!written.command.trim()) {
+    draft.set({ error: T.composer.nothing });
+    return;
+  }
+  const key = written.key || newKey();
+  draft.set({ sending: true, error: "", key });
+  try {
+    await submit({ command: written.command.trim(), runner: runnerOf(dash, written), limits: limitsOf(dash, written) }, key);
+    edit({ command: "" });
+    clearAttached();
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    draft.set({ error: error.message });
+  } finally {
+    draft.set({ sending: false });
+  }
+}
+
+/** @param {string} runner @param {string} path @returns {string} the path as it stands in a command of that runner */
+export function quoted(runner, path) {
+  if (runner === "python") return JSON.stringify(path);
+  return /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
+}

@@ -1,0 +1,116 @@
+/** Numbers, sizes, times and hostile names as people read them. Pure functions. */
+
+const pad = (n) => String(n).padStart(2, "0");
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/** @param {number} n @returns {string} with thousands separated: 12,904 */
+export function count(n) {
+  return String(Math.round(n)).replace(/\B(?=(\d{3})+$)/g, ",");
+}
+
+/**
+ * A size with its unit, as long as it is useful: "312 B", "84 KB", "1.9 GB".
+ * @param {number} bytes
+ */
+export function size(bytes) {
+  if (!(bytes > 0)) return "0 B";
+  const units = ["B", "KB", "MB", "GB", "TB"];
+  let value = bytes;
+  let unit = 0;
+  while (value >= 999.5 && unit < units.length - 1) {
+    value /= 1024;
+    unit += 1;
+  }
+  const digits = value < 9.95 && unit >= 2 ? 1 : 0;
+  return `${value.toFixed(digits).replace(/\.0$/, "")} ${units[unit]}`;
+}
+
+/** @param {number} mb megabytes @returns {string} as `size`, but nothing is "0 MB" */
+export function sizeMb(mb) {
+  return mb > 0 ? size(mb * 1024 * 1024) : "0 MB";
+}
+
+/**
+ * A time of the server's in milliseconds.
+ * @param {string | null | undefined} iso
+ * @returns {number} NaN when there is none
+ */
+export function ms(iso) {
+  // Not every browser takes microseconds.
+  return iso ? Date.parse(iso.replace(/(\.\d{3})\d+/, "$1")) : NaN;
+}
+
+/** @param {number} at ms @returns {string} "14:06:31" in this device's time zone, with the day when it is not today */
+export function clock(at) {
+  const date = new Date(at);
+  const time = `${pad(date.getHours())}:${pad(date.getMinutes())}:${pad(date.getSeconds())}`;
+  if (date.toDateString() === new Date().toDateString()) return time;
+  return `${date.getDate()} ${MONTHS[date.getMonth()]}, ${time}`;
+}
+
+/** @param {number} seconds @returns {string} a stopwatch: "1:42", "1:02:07" */
+export function stopwatch(seconds) {
+  const s = Math.max(0, Math.floor(seconds));
+  const hours = Math.floor(s / 3600);
+  const minutes = Math.floor(s / 60) % 60;
+  return hours ? `${hours}:${pad(minutes)}:${pad(s % 60)}` : `${minutes}:${pad(s % 60)}`;
+}
+
+/** @param {number} seconds @returns {string} how long something took: "0.4 s", "38 s", "2 min 5 s", "1 h 3 min" */
+export function duration(seconds) {
+  if (!(seconds > 0)) return "0 s";
+  if (seconds < 0.95) return `${Math.max(0.1, seconds).toFixed(1)} s`;
+  const s = Math.round(seconds);
+  if (s < 60) return `${s} s`;
+  if (s < 3600) return s % 60 ? `${Math.floor(s / 60)} min ${s % 60} s` : `${s / 60} min`;
+  const minutes = Math.round(s / 60);
+  return minutes % 60 ? `${Math.floor(minutes / 60)} h ${minutes % 60} min` : `${minutes / 60} h`;
+}
+
+/** @param {number} n 0 to 100 @returns {string} */
+export function percent(n) {
+  return `${Math.round(n)} %`;
+}
+
+/** @param {number} number @returns {string} "task_007" */
+export function shortId(number) {
+  return `task_${String(number).padStart(3, "0")}`;
+}
+
+/** @param {number} number @returns {string} "task 007", as it is said */
+export function spokenId(number) {
+  return `task ${String(number).padStart(3, "0")}`;
+}
+
+/** @param {string} sessionId @returns {string} its first six letters or digits */
+export function shortSession(sessionId) {
+  return sessionId.replace(/[^0-9a-z]/gi, "").slice(0, 6);
+}
+
+// What could hide, reorder or break the text around it: controls, line separators, zero-width and bidirectional marks.
+const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]/g;
+
+/**
+ * Text of strangers with everything invisible made visible: a newline in a file name reads "␊", a right-to-left override "‹U+202E›".
+ * @param {string} text
+ */
+export function visible(text) {
+  return String(text).replace(UNSEEN, (c) => {
+    const code = c.charCodeAt(0);
+    if (code < 0x20) return String.fromCharCode(0x2400 + code);
+    if (code === 0x7f) return "\u2421";
+    return `‹U+${code.toString(16).toUpperCase().padStart(4, "0")}›`;
+  });
+}
+
+/**
+ * The one-line title of a task: a comment that opens the command ("# Sales by region"), else its first line.
+ * @param {string} command
+ */
+export function titleOf(command) {
+  const lines = command.split("\n").map((line) => line.trim()).filter((line) => line && !line.startsWith("#!"));
+  const first = lines[0] ?? "";
+  const comment = /^#+\s*(\S.*)$/.exec(first);
+  const title = comment && lines.length > 1 ? comment[1] : first;
+  return title.length > 120 ? `${title.slice(0, 119)}…` : title;
+}

@@ -1,0 +1,56 @@
+/**
+ * The shapes that travel through the page. Only types: nothing here runs.
+ *
+ * @typedef {"queued" | "running" | "completed" | "failed" | "cancelled"} Status
+ *
+ * @typedef {object} Task
+ * @property {string} task_id
+ * @property {number} number
+ * @property {string} description
+ * @property {string} command
+ * @property {string} runner
+ * @property {Status} status
+ * @property {string} tag
+ * @property {string} source_type
+ * @property {number | null} queue_position 1 is next
+ * @property {string} created_at ISO 8601
+ * @property {string | null} started_at
+ * @property {string | null} ended_at
+ * @property {number | null} exit_code
+ * @property {string | null} reason
+ * @property {string} detail
+ * @property {boolean} child_out_of_memory
+ * @property {string} isolation
+ * @property {string} network
+ * @property {{memory_mb: number, time_s: number}} limits
+ * @property {{cpu_s: number, memory_peak_mb: number} | null} usage
+ * @property {{path: string, size: number}[]} outputs
+ * @property {number} outputs_total
+ * @property {"slot" | "own_limit" | "worker" | null} waits_for
+ *
+ * @typedef {object} Connection
+ * @property {"connecting" | "live" | "reconnecting" | "polling"} state
+ * @property {boolean} lost whether the server could not be reached at all: what is shown is old
+ * @property {number} attempt how many attempts have failed since the connection was lost
+ * @property {number} retryAt when the next attempt starts, in ms of this device's clock; 0 while one is under way
+ * @property {number} waitMs how long that wait is in all
+ *
+ * @typedef {object} Entry
+ * @property {string} name
+ * @property {"file" | "directory" | "other"} type
+ * @property {number | null} size bytes
+ * @property {string} modified
+ *
+ * @typedef {object} Upload
+ * @property {number} id
+ * @property {string} name
+ * @property {string} path where it goes in the workspace
+ * @property {number} size
+ * @property {number} loaded
+ * @property {"waiting" | "sending" | "paused" | "exists" | "failed" | "done"} state
+ * @property {string} error
+ * @property {number} startedAt ms
+ * @property {boolean} attached whether it was attached to the task being written
+ */
+
+export {};
