@@ -1,0 +1,52 @@
+"""Runs the measurements that are named, or all, each against a server of its own, and prints one JSON object."""
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests.bench.first_byte import first_byte
+from tests.bench.http import reads, submits
+
+MEASUREMENTS: dict[str, Callable[[Path], dict[str, Any]]] = {
+    "first-byte": first_byte,
+    "submits": submits,
+    "reads": reads,
+}
+
+
+def facts() -> dict[str, Any]:
+    """The machine, as far as it explains a figure."""
+    return {
+        "cores": os.cpu_count(),
+        "memory_mb": psutil.virtual_memory().total // 2**20,
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "load_1min": round(os.getloadavg()[0], 2),
+        "commit": subprocess.run(
+            ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+        ).stdout.strip(),
+    }
+
+
+def main(names: list[str]) -> None:
+    """Measure and print."""
+    unknown = set(names) - set(MEASUREMENTS)
+    if unknown:
+        sys.exit(f"There is no measurement named {', '.join(sorted(unknown))}. Choose from: {', '.join(MEASUREMENTS)}.")
+    found: dict[str, Any] = {"machine": facts()}
+    for name in names or list(MEASUREMENTS):
+        with tempfile.TemporaryDirectory(prefix="lsm-bench-") as directory:
+            found[name] = MEASUREMENTS[name](Path(directory))
+    print(json.dumps(found, indent=2))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
