@@ -15,6 +15,7 @@ from lan_session_manager.activity import Isolation
 from lan_session_manager.banner import own_urls, print_banner
 from lan_session_manager.engine.local import LocalConfig, LocalEngine
 from lan_session_manager.errors import DataDirError, LSMError
+from lan_session_manager.feed import Feed
 from lan_session_manager.identity import parse_proxies
 from lan_session_manager.manager import DEFAULT_DATA_DIR, LANSessionManager
 from lan_session_manager.sandbox.box import SandboxError
@@ -71,6 +72,7 @@ def _serve(options: argparse.Namespace) -> int:
     manager = LANSessionManager(data_dir, settings=settings, isolation=isolation)
     services = Services(
         manager=manager,
+        feed=Feed(manager.store),
         engine=engine,
         isolation=isolation,
         tokens=manager.tokens(),

@@ -23,11 +23,16 @@ class Feed:
         self._store = store
         self._listeners: list[Listener] = []
         self._committed = asyncio.Event()
+        self._news = asyncio.Event()
         self.last_id = store.read.last_event_id()
 
     def listen(self, listener: Listener) -> None:
         """Call `listener` with each batch of new events; it must be quick, and what it raises is logged."""
         self._listeners.append(listener)
+
+    def news(self) -> asyncio.Event:
+        """An event that is set when something has happened after this call, and its listeners have heard of it."""
+        return self._news
 
     async def run(self) -> None:
         """Hand out events until cancelled."""
@@ -56,6 +61,8 @@ class Feed:
                     listener(events)
                 except Exception:  # noqa: BLE001 - one listener's fault is not the others'
                     _log.exception("a listener of the feed failed")
+            self._news.set()
+            self._news = asyncio.Event()
 
 
 def _tell(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:

@@ -9,7 +9,6 @@ from fastapi import FastAPI
 from starlette.staticfiles import StaticFiles
 
 from lan_session_manager.dispatcher import Dispatcher
-from lan_session_manager.feed import Feed
 from lan_session_manager.version import __version__
 from lan_session_manager.web import routes_files, routes_live, routes_sessions, routes_system, routes_tasks
 from lan_session_manager.web.guards import Guard, add_error_handlers
@@ -49,7 +48,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: Services = app.state.services
     hub: Hub = app.state.hub
     manager = services.manager
-    feed = Feed(manager.store)
+    feed = services.feed
     hub.attach(feed)
     running = [_kept_running("feed", feed.run), _kept_running("hub", hub.run), _kept_running("sweep", _sweep(services))]
     if services.isolation:

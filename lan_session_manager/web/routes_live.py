@@ -14,7 +14,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 from lan_session_manager.activity import iso
 from lan_session_manager.errors import BusyError, InvalidInputError, LSMError
 from lan_session_manager.identity import Caller
-from lan_session_manager.logs import LOOK_BACK, LogText
+from lan_session_manager.logs import LogText
+from lan_session_manager.web.follow import follow_log
 from lan_session_manager.web.guards import error_response
 from lan_session_manager.web.live import TOO_SLOW, Client, Hub
 from lan_session_manager.web.routes_tasks import submit_for
@@ -144,7 +145,7 @@ class _Conversation:
 
     async def _stream_log(self, task_id: str, after: int) -> None:
         client, text, end = self._client, LogText(after), after
-        async for piece in self._services.engine.follow(task_id, max(0, after - LOOK_BACK)):
+        async for piece in follow_log(self._services, task_id, text.start):
             end = max(end, piece.next)
             ready = text.feed(piece)
             if ready:

@@ -11,6 +11,7 @@ from lan_session_manager.errors import InvalidInputError
 from lan_session_manager.states import Reason
 from lan_session_manager.store.records import SessionRecord, TaskRecord
 from lan_session_manager.tasks import Request
+from lan_session_manager.web.follow import follow_log
 from lan_session_manager.web.schemas import Complete, Rerun, Submit
 from lan_session_manager.web.services import CallerDep, Services, ServicesDep, need_worker, written
 
@@ -117,7 +118,7 @@ async def log(
         headers["X-Log-Next"] = str(after)
 
         async def growing() -> AsyncIterator[bytes]:
-            async for piece in engine.follow(task.id, after):
+            async for piece in follow_log(services, task.id, after):
                 yield piece.data
 
         return StreamingResponse(growing(), media_type="text/plain; charset=utf-8", headers=headers)

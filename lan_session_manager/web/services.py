@@ -13,6 +13,7 @@ from lan_session_manager.activity import Isolation
 from lan_session_manager.addresses import Address, parse_address
 from lan_session_manager.engine.base import Engine
 from lan_session_manager.errors import AdminOnlyError, BusyError, NoSandboxError, NotFoundError, WorkerOnlyError
+from lan_session_manager.feed import Feed
 from lan_session_manager.identity import Caller, Tokens, identify
 from lan_session_manager.manager import LANSessionManager
 from lan_session_manager.runners import SANDBOXED
@@ -26,6 +27,7 @@ class Services:
     """The rooms below, for the routes. `isolation` None: the sandbox did not pass its self-test, nothing runs."""
 
     manager: LANSessionManager
+    feed: Feed
     engine: Engine
     isolation: Isolation | None
     tokens: Tokens

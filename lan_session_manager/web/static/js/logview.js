@@ -14,6 +14,14 @@ const element = (tag, className, text = "") => {
   return node;
 };
 
+// scrollIntoView would move the page as well.
+function bringIntoSight(mark, scroller) {
+  const at = mark.getBoundingClientRect();
+  const box = scroller.getBoundingClientRect();
+  if (at.top < box.top || at.bottom > box.bottom) scroller.scrollTop += at.top - box.top - box.height / 2;
+  if (at.left < box.left || at.right > box.right) scroller.scrollLeft += at.left - box.left - box.width / 2;
+}
+
 const plain = (line) => line.spans.map((span) => span.text).join("");
 
 export class LogView {
@@ -102,7 +110,8 @@ export class LogView {
     const hit = this.hits[this.current];
     if (!hit) return;
     this.redraw(hit.line);
-    this.items.get(hit.line)?.querySelector(".now")?.scrollIntoView({ block: "center", inline: "nearest" });
+    const mark = this.items.get(hit.line)?.querySelector(".now");
+    if (mark) bringIntoSight(mark, this.list.closest(".log"));
   }
 
   redraw(line) {

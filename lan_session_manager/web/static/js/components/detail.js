@@ -29,10 +29,10 @@ function Actions({ task, lost }) {
   </div>`;
 }
 
-function When({ task }) {
+function When({ task, lost }) {
   if (task.status === "queued") return html`<span class="started">${T.detail.submitted(clock(ms(task.created_at)))}</span>`;
   if (task.status === "running") {
-    return html`<span class="started">${T.detail.started(clock(ms(task.started_at)))}</span><${RunMeter} since=${task.started_at} limit=${task.limits.time_s} />`;
+    return html`${!lost && html`<span class="started">${T.detail.started(clock(ms(task.started_at)))}</span>`}<${RunMeter} since=${task.started_at} limit=${task.limits.time_s} />`;
   }
   const ran = ranFor(task);
   return html`<span>${T.detail.ended(clock(ms(task.ended_at)), Number.isNaN(ran) ? "" : duration(ran))}</span>`;
@@ -86,7 +86,7 @@ export function Detail() {
         <${FullId} task=${task} />
         <span class="phone-hide">${T.runners[task.runner] ?? visible(task.runner)}</span>
         ${lost && !hasEnded(task) && html`<${StaleTag} />`}
-        <${When} task=${task} />
+        <${When} task=${task} lost=${lost} />
       </div>
       <${Tabs} task=${task} tab=${tab} />
     </div>

@@ -72,7 +72,7 @@ function useFollowing(scroller) {
   const keepUp = () => {
     if (wish.current && scroller.current) scroller.current.scrollTop = scroller.current.scrollHeight;
   };
-  return { following, follow, onScroll, keepUp };
+  return { following, follow, look: onScroll, keepUp };
 }
 
 /** Tells a screen reader of new lines now and then, never of each. */
@@ -125,7 +125,7 @@ export function LogPane({ task, lost }) {
   const polling = useStore((state) => state.connection.state === "polling");
   const prompt = useStore((state) => state.dash.runners.find((runner) => runner.name === task.runner)?.prompt ?? "›");
   const { list, held, facts } = useLog(task, waits, onDraw);
-  const { following, follow, onScroll, keepUp } = useFollowing(scroller);
+  const { following, follow, look, keepUp } = useFollowing(scroller);
   const [wrap, setWrap] = useState(false);
   const [seen, setSeen] = useState(0);
   const said = useSpoken(held, facts.total);
@@ -141,10 +141,10 @@ export function LogPane({ task, lost }) {
   const footer = facts.ended ? T.log.ended : following && live ? T.log.following : T.log.paused;
 
   return html`
-    <${LogTools} held=${held} total=${facts.total} following=${following && live} canFollow=${live} follow=${follow} wrap=${wrap} setWrap=${setWrap}
-      download=${waits || lost ? null : logDownloadUrl(task.task_id)} name=${shortId(task.number)} />
+    <${LogTools} held=${held} total=${facts.total} following=${following && live} ended=${facts.ended || waits} lost=${lost} follow=${follow} look=${look}
+      wrap=${wrap} setWrap=${setWrap} download=${waits ? null : logDownloadUrl(task.task_id)} name=${shortId(task.number)} />
     <div class="logwrap">
-      <div class=${`log${wrap ? " log--wrap" : ""}`} tabindex="0" role="log" aria-live="off" aria-label=${T.log.name(spokenId(task.number))} ref=${scroller} onScroll=${onScroll}>
+      <div class=${`log${wrap ? " log--wrap" : ""}`} tabindex="0" role="log" aria-live="off" aria-label=${T.log.name(spokenId(task.number))} ref=${scroller} onScroll=${look}>
         <div class="log-in">
           <ol>
             ${facts.dropped > 0 && html`<li class="note">${T.log.left(facts.dropped)}<a href=${logDownloadUrl(task.task_id)} download>${T.log.leftLink}</a></li>`}

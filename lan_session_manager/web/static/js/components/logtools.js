@@ -5,10 +5,11 @@ import { T } from "../text.js";
 import { Icon } from "./icons.js";
 
 /**
- * @param {{held: {current: {view: import("../logview.js").LogView, feed: any} | null}, total: number, following: boolean, canFollow: boolean,
- *   follow: (on: boolean) => void, wrap: boolean, setWrap: (on: boolean) => void, download: string | null, name: string}} props
+ * @param {{held: {current: {view: import("../logview.js").LogView, feed: any} | null}, total: number, following: boolean, ended: boolean,
+ *   lost: boolean, follow: (on: boolean) => void, look: () => void, wrap: boolean, setWrap: (on: boolean) => void, download: string | null,
+ *   name: string}} props `look`: where the log is scrolled to may have changed
  */
-export function LogTools({ held, following, canFollow, follow, wrap, setWrap, download, name }) {
+export function LogTools({ held, following, ended, lost, follow, look, wrap, setWrap, download, name }) {
   const [query, setQuery] = useState("");
   const [, redraw] = useState(0);
   const view = held.current?.view;
@@ -17,10 +18,8 @@ export function LogTools({ held, following, canFollow, follow, wrap, setWrap, do
     setQuery(value);
     if (!view) return;
     view.search(held.current.feed.lines, value);
-    if (view.hits.length) {
-      follow(false);
-      view.show();
-    }
+    view.show();
+    look();
   };
   const onKeyDown = (event) => {
     if (event.key === "Escape" && query) {
@@ -28,8 +27,8 @@ export function LogTools({ held, following, canFollow, follow, wrap, setWrap, do
       search("");
     } else if (event.key === "Enter" && view) {
       event.preventDefault();
-      follow(false);
       view.go(event.shiftKey ? -1 : 1);
+      look();
       redraw((n) => n + 1);
     }
   };
@@ -39,8 +38,9 @@ export function LogTools({ held, following, canFollow, follow, wrap, setWrap, do
       <input type="search" placeholder=${T.log.placeholder} value=${query} onInput=${(event) => search(event.target.value)} onKeyDown=${onKeyDown} autocomplete="off" spellcheck="false" /></label>
     <span class="fine num hits" role="status">${query && view ? T.log.hits(view.current + 1, view.hits.length) : ""}</span>
     <span class="grow phone-hide"></span>
-    ${canFollow && html`<button class=${following ? "btn" : "btn btn--quiet"} type="button" aria-pressed=${following} aria-label=${T.log.followName} onClick=${() => follow(!following)}><${Icon} name="follow" /><span class="phone-hide">${T.log.follow}</span></button>`}
+    ${!ended && html`<button class=${following ? "btn" : "btn btn--quiet"} type="button" disabled=${lost} aria-pressed=${following} aria-label=${T.log.followName} onClick=${() => follow(!following)}><${Icon} name="follow" /><span class="phone-hide">${T.log.follow}</span></button>`}
     <button class=${wrap ? "btn" : "btn btn--quiet"} type="button" aria-pressed=${wrap} aria-label=${T.log.wrapName} onClick=${() => setWrap(!wrap)}><${Icon} name="wrap" /><span class="phone-hide">${T.log.wrap}</span></button>
-    ${download && html`<a class="btn btn--quiet phone-hide" href=${download} download=${`${name}.log`}><${Icon} name="dl" />${T.log.download}</a>`}
+    ${download && lost && html`<button class="btn btn--quiet phone-hide" type="button" disabled><${Icon} name="dl" />${T.log.download}</button>`}
+    ${download && !lost && html`<a class="btn btn--quiet phone-hide" href=${download} download=${`${name}.log`}><${Icon} name="dl" />${T.log.download}</a>`}
   </div>`;
 }
