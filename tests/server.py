@@ -135,13 +135,14 @@ def remove_leftovers(data_dir: Path) -> None:
     """End every box of the server over `data_dir`, by process id, and remove its cgroups and its run directory."""
     instance = instance_id(data_dir)
     run_dir = RUN_DIR / instance
-    monitors = [process for process in psutil.process_iter(["name"]) if _is_monitor(process, run_dir)]
-    # With the first process of a box all of it ends; its monitor then writes the end down and goes.
-    for process in [child for monitor in monitors for child in _children(monitor)]:
-        _kill(process)
-    _, stuck = psutil.wait_procs(monitors, timeout=_STOP_S)
-    for process in stuck:
-        _kill(process)
+    # Again, as the server may have been making a box at the moment when it ended.
+    while monitors := [process for process in psutil.process_iter(["name"]) if _is_monitor(process, run_dir)]:
+        # With the first process of a box all of it ends; its monitor then writes the end down and goes.
+        for process in [child for monitor in monitors for child in _children(monitor)]:
+            _kill(process)
+        _, stuck = psutil.wait_procs(monitors, timeout=_STOP_S)
+        for process in stuck:
+            _kill(process)
     with contextlib.suppress(SandboxError):  # a machine without cgroups has no boxes either
         find_cgroups(instance, read_mounts()).remove()
     shutil.rmtree(run_dir, ignore_errors=True)

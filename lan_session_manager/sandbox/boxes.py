@@ -77,7 +77,7 @@ class Boxes:
     def cgroups(self) -> Cgroups:
         """The cgroups of this instance. Raises SandboxError before `prepare`."""
         if self._cgroups is None:
-            raise SandboxError("the sandbox is not prepared")
+            raise SandboxError("The task could not be started: this server has no sandbox.")
         return self._cgroups
 
     def prepare(self) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import os
 import re
+import select
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,6 +115,13 @@ def open_child(pid: int, of: int) -> int | None:
         return fd
     os.close(fd)
     return None
+
+
+def wait_for(process_fd: int, timeout_s: float) -> bool:
+    """Wait until the process of a descriptor (pidfd) has ended; False if it has not by then."""
+    poll = select.poll()
+    poll.register(process_fd, select.POLLIN)
+    return bool(poll.poll(timeout_s * 1000))
 
 
 def has_swap() -> bool:

@@ -18,7 +18,7 @@ from lan_session_manager.logs import LogText
 from lan_session_manager.web.follow import follow_log
 from lan_session_manager.web.guards import error_response
 from lan_session_manager.web.live import TOO_SLOW, Client, Hub
-from lan_session_manager.web.routes_tasks import submit_for
+from lan_session_manager.web.routes_tasks import accept
 from lan_session_manager.web.schemas import Submit
 from lan_session_manager.web.services import Services
 
@@ -109,8 +109,9 @@ class _Conversation:
             case "request_dashboard_update":
                 self._hub.dashboard(self._client, "dashboard_update")
             case "submit_task":
+                request = self._services.acceptable(_submit(fields).request())
                 session = await self._services.session_at(self._client.session.address, self._caller)
-                await submit_for(self._services, session, _submit(fields))
+                await accept(self._services, session, request)
             case "follow_log":
                 await self._follow_log(_text(fields, "task_id"), _number(fields, "after", 0))
             case "unfollow_log":

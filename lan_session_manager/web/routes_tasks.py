@@ -27,17 +27,9 @@ def view(services: Services, task: TaskRecord, session: SessionRecord | None) ->
     return activity.task(task, session, activity.picture())
 
 
-async def submit_for(services: Services, session: SessionRecord, body: Submit) -> dict[str, Any]:
-    """Accept a task of a session."""
-    if body.network not in (None, "none"):
-        raise InvalidInputError(what="There is no such network profile here. Leave it out, or send none.")
-    return await _accept(services, session, body.request())
-
-
-async def _accept(services: Services, session: SessionRecord, request: Request) -> dict[str, Any]:
-    tasks = services.manager.tasks
-    services.needs_sandbox(tasks.check(request).runner)
-    task = await written(tasks.submit(session.id, request))
+async def accept(services: Services, session: SessionRecord, request: Request) -> dict[str, Any]:
+    """Accept a task of a session; it is on disk when this is done."""
+    task = await written(services.manager.tasks.submit(session.id, request))
     return {
         "task_id": task.id,
         "status": "submitted",
@@ -50,9 +42,8 @@ async def _accept(services: Services, session: SessionRecord, request: Request) 
 @router.post("/submit")
 async def submit(body: Submit, services: ServicesDep, caller: CallerDep) -> dict[str, Any]:
     """Accept a task of the caller's session; it is on disk when the answer leaves."""
-    body_checked = body.request()
-    services.manager.tasks.check(body_checked)
-    return await submit_for(services, await services.own_session(caller), body)
+    request = services.acceptable(body.request())
+    return await accept(services, await services.own_session(caller), request)
 
 
 @router.get("/{task_id}")
@@ -87,7 +78,7 @@ async def rerun(task_id: str, services: ServicesDep, caller: CallerDep, body: Re
     again = services.manager.tasks.again(task, body.edits() if body else None)
     if session is None:
         raise InvalidInputError(what="This task belongs to no session, so it cannot be run again.")
-    accepted: dict[str, Any] = (await _accept(services, session, again))["task"]
+    accepted: dict[str, Any] = (await accept(services, session, services.acceptable(again)))["task"]
     return accepted
 
 

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from lan_session_manager.errors import InvalidInputError
 from lan_session_manager.tasks import LONGEST_COMMAND, LONGEST_DESCRIPTION, LONGEST_KEY, Request
 
 _Id = Annotated[str, Field(max_length=LONGEST_KEY)]
@@ -31,7 +32,9 @@ class Submit(_Body):
     idempotency_key: _Id | None = Field(None, min_length=1, description="the same key is the same task")
 
     def request(self) -> Request:
-        """What it asks for."""
+        """What it asks for. Raises InvalidInputError for a network that is not there."""
+        if self.network not in (None, "none"):
+            raise InvalidInputError(what="There is no such network profile here. Leave it out, or send none.")
         limits = self.limits or Limits()
         return Request(
             self.description, self.runner, self.command, limits.memory_mb, limits.time_s, self.idempotency_key

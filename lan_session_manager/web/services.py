@@ -18,6 +18,7 @@ from lan_session_manager.identity import Caller, Tokens, identify
 from lan_session_manager.manager import LANSessionManager
 from lan_session_manager.runners import SANDBOXED
 from lan_session_manager.store.records import SessionRecord, TaskRecord
+from lan_session_manager.tasks import Request
 
 T = TypeVar("T")
 
@@ -71,10 +72,14 @@ class Services:
             raise NotFoundError
         return task, read.session(task.session_id) if task.session_id else None
 
-    def needs_sandbox(self, runner: str) -> None:
-        """Raise NoSandboxError for a task that would never start."""
-        if self.isolation is None and runner in SANDBOXED:
+    def acceptable(self, request: Request) -> Request:
+        """The request itself, before anything is made for it.
+
+        Raises like `Tasks.check`, and NoSandboxError for a task that would never start.
+        """
+        if self.manager.tasks.check(request).runner in SANDBOXED and self.isolation is None:
             raise NoSandboxError
+        return request
 
 
 def need_admin(caller: Caller) -> None:

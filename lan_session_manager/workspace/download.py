@@ -1,6 +1,7 @@
 """A file on its way to a client: as many bytes as it had when it was opened, and never more."""
 
 import os
+import threading
 from collections.abc import Iterator
 from types import MappingProxyType, TracebackType
 
@@ -27,17 +28,20 @@ _HARMLESS = MappingProxyType(
 class Download:
     """An open regular file. `size` in bytes and `modified` (Unix time in seconds) are those at its opening.
 
+    For use from any thread, and `close` while another one reads.
+
     Raises NotFoundError, SecurityError, and ConflictError for what is no regular file of the session.
     """
 
     def __init__(self, workspace: Workspace, path: Parts) -> None:
         with workspace.opened() as root:
-            self.fd, info = open_regular(root, path, workspace.owner)
+            self._fd, info = open_regular(root, path, workspace.owner)
         self.name = path[-1] if path else workspace.name
         self.size = info.st_size
         self.modified = info.st_mtime
         self.etag = f'"{info.st_ino:x}-{info.st_mtime_ns:x}-{info.st_size:x}"'
         self.content_type = _HARMLESS.get(os.path.splitext(self.name)[1].lower(), _UNKNOWN)
+        self._lock = threading.Lock()
         self._open = True
 
     def read(self, first: int = 0, end: int | None = None) -> Iterator[bytes]:
@@ -51,15 +55,21 @@ class Download:
         return self._chunks(first, end)
 
     def _chunks(self, at: int, end: int) -> Iterator[bytes]:
-        while at < end and (chunk := os.pread(self.fd, min(CHUNK, end - at), at)):
+        while at < end and (chunk := self._at(at, min(CHUNK, end - at))):
             yield chunk
             at += len(chunk)
 
+    def _at(self, offset: int, size: int) -> bytes:
+        # The number of a closed descriptor may be another file's by now.
+        with self._lock:
+            return os.pread(self._fd, size, offset) if self._open else b""
+
     def close(self) -> None:
-        """Let go of the file."""
-        if self._open:
-            self._open = False
-            os.close(self.fd)
+        """Let go of the file; whoever still reads it finds its end."""
+        with self._lock:
+            if self._open:
+                self._open = False
+                os.close(self._fd)
 
     def __enter__(self) -> "Download":
         return self

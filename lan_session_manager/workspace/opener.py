@@ -10,7 +10,7 @@ import os
 import stat
 import struct
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 
@@ -58,13 +58,11 @@ def beneath(root: int, path: bytes, flags: int) -> int:
     """
     if b"\0" in path:
         raise OSError(errno.EINVAL, "a path has no NUL")
-    for attempt in range(_TRIES):
-        try:
-            return _by_kernel(root, path, flags) if _kernel_resolves() else _by_steps(root, path, flags)
-        except BlockingIOError:
-            if attempt == _TRIES - 1:
-                raise
-    raise AssertionError
+    resolve = _by_kernel if _kernel_resolves() else _by_steps
+    for _ in range(_TRIES):
+        with suppress(BlockingIOError):
+            return resolve(root, path, flags)
+    return resolve(root, path, flags)
 
 
 @cache

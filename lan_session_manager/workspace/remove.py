@@ -18,7 +18,9 @@ _BUDGET = 2_000_000  # entries looked at: a task that makes files as fast as the
 _TRIES = 3  # a task may put something into a directory that was emptied, or swap it
 _SWAPPED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.ENOTEMPTY, errno.EEXIST)
 _WAITING = 10_000  # directories remembered of one directory; the others are found when it is looked at again
-_GROWS = "Files are still being written there. Cancel the task that writes them, then delete again."
+_GROWS = (
+    "Not everything could be deleted at once. Delete again, and first cancel the task that still writes there, if any."
+)
 
 
 def make_directory(workspace: Workspace, path: Parts) -> None:

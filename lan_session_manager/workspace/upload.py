@@ -2,6 +2,9 @@
 
 import os
 import stat
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 
 from lan_session_manager.errors import ConflictError, StorageError, TooLargeError
@@ -12,6 +15,7 @@ from lan_session_manager.workspace.paths import Parts, joined, stored
 from lan_session_manager.workspace.workspace import Workspace
 
 _EXISTS = "There is a file of that name already. Choose another name, or upload it so that it replaces the other."
+_OVER = "The upload has ended already. Start it again."
 _DISK_RESERVE = 256 * 1024 * 1024  # bytes that stay free for the database and the logs
 _LOOK_EVERY = 16 * 1024 * 1024  # bytes between two looks at the free space
 _MB = 1024 * 1024
@@ -20,9 +24,11 @@ _MB = 1024 * 1024
 class Upload:
     """One file on its way to `path`. As a context manager it is aborted unless it was committed.
 
+    For use from any thread, and `abort` while another call is under way: it waits for that, which is then the last one.
+
     `size` is what the client announced, if it did; `limit_bytes` bounds the file, `quota_bytes` the whole workspace.
-    For use from one thread at a time. Raises at once what can be known at once: ReadOnlyError, SecurityError,
-    ConflictError, TooLargeError, QuotaError, StorageError.
+    Raises at once what can be known at once: ReadOnlyError, SecurityError, ConflictError, TooLargeError, QuotaError,
+    StorageError.
     """
 
     def __init__(
@@ -42,6 +48,7 @@ class Upload:
         self._overwrite = overwrite
         self._written = 0
         self._look_at = 0
+        self._lock = threading.RLock()
         self._open = True
         announced = size or 0
         self._check_limit(announced)
@@ -58,47 +65,58 @@ class Upload:
 
     def write(self, chunk: bytes | bytearray | memoryview) -> None:
         """Take the next bytes. Raises TooLargeError, QuotaError, StorageError; the upload is aborted then."""
-        try:
+        with self._going_on():
             end = self._written + len(chunk)
             self._check_limit(end)
             if end > self._reservation.size:
                 self._reservation.extend(end - self._reservation.size)
-            with refusals():
-                rest = memoryview(chunk)
-                while rest:
-                    rest = rest[os.write(self._staged.fd, rest) :]
+            rest = memoryview(chunk)
+            while rest:
+                rest = rest[os.write(self._staged.fd, rest) :]
             self._written = end
             if end >= self._look_at:
                 self._look_at = end + _LOOK_EVERY
                 _check_disk(self._staged.fd, 0)
-        except BaseException:
-            self.abort()
-            raise
 
     def commit(self) -> Entry:
         """Put the file in its place, making the directories on the way, and say what stands there now.
 
         Raises ConflictError, SecurityError, StorageError; the upload is aborted then.
         """
-        try:
-            with self._workspace.opened() as root:
-                info = os.fstat(self._staged.fd)
-                parent = make_directories(root, self._path[:-1], self._workspace.owner)
-                with closing(parent), refusals():
-                    self._put(parent)
-        except BaseException:
-            self.abort()
-            raise
-        self._open = False
-        self._reservation.settle(self._written)
+        with self._going_on():
+            info = os.fstat(self._staged.fd)
+            with (
+                self._workspace.opened() as root,
+                closing(make_directories(root, self._path[:-1], self._workspace.owner)) as parent,
+            ):
+                try:
+                    self._staged.put(parent, stored(self._path[-1]), overwrite=self._overwrite)
+                except FileExistsError:
+                    raise ConflictError(what=_EXISTS) from None
+            self._open = False
+            self._reservation.settle(self._written)
         return entry_of(stored(self._path[-1]), info)
 
     def abort(self) -> None:
         """Leave nothing of it. Does nothing once it is committed or aborted."""
-        if self._open:
-            self._open = False
-            self._staged.discard()
-            self._reservation.release()
+        with self._lock:
+            if self._open:
+                self._open = False
+                self._staged.discard()
+                self._reservation.release()
+
+    @contextmanager
+    def _going_on(self) -> Iterator[None]:
+        # An aborted upload's descriptor may be another file's by now: it must not be touched.
+        with self._lock:
+            if not self._open:
+                raise ConflictError(what=_OVER)
+            try:
+                with refusals():
+                    yield
+            except BaseException:
+                self.abort()
+                raise
 
     def __enter__(self) -> "Upload":
         return self
@@ -107,12 +125,6 @@ class Upload:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.abort()
-
-    def _put(self, parent: int) -> None:
-        try:
-            self._staged.put(parent, stored(self._path[-1]), overwrite=self._overwrite)
-        except FileExistsError:
-            raise ConflictError(what=_EXISTS) from None
 
     def _check_limit(self, size: int) -> None:
         if size > self._limit:

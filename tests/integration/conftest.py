@@ -1,19 +1,33 @@
-"""A data directory with an engine over it, and real boxes."""
+"""One real server for the tests of a module, its clients."""
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 
+import httpx
 import pytest
 
-from tests.integration.room import Room
+from tests.integration.clients import device
+from tests.server import Server, start_server
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with start_server(tmp_path_factory.mktemp("server")) as server:
+        yield server
 
 
 @pytest.fixture
-def room(tmp_path: Path) -> Iterator[Room]:
-    """Real boxes, made by the runtime that the server would take; whatever a test leaves of them is removed."""
-    if os.geteuid() != 0:
-        pytest.skip("boxes need root")
-    made = Room(tmp_path / "data")
-    yield made
-    made.remove()
+def client(server: Server) -> Iterator[httpx.Client]:
+    with device(server) as client:
+        yield client
+
+
+@pytest.fixture
+def other(server: Server) -> Iterator[httpx.Client]:
+    with device(server, "127.0.0.2") as client:
+        yield client
+
+
+@pytest.fixture
+def admin(server: Server) -> Iterator[httpx.Client]:
+    with device(server, "127.0.0.9", server.admin_token) as client:
+        yield client

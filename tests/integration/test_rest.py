@@ -77,10 +77,9 @@ def test_a_task_runs_and_everything_of_it_is_told(client: httpx.Client) -> None:
 
 def test_a_followed_log_goes_on_until_the_task_ends(client: httpx.Client) -> None:
     task_id = submit(client, "for i in 1 2 3 4; do echo line $i; sleep 0.2; done")
-    arrived = []
+    arrived: list[tuple[str, float]] = []
     with client.stream("GET", f"/api/task/{task_id}/log", params={"follow": 1}) as answer:
-        for line in answer.iter_lines():
-            arrived.append((line, time.monotonic()))
+        arrived.extend((line, time.monotonic()) for line in answer.iter_lines())
     assert [line for line, _ in arrived] == [f"line {n}" for n in range(1, 5)]
     assert arrived[-1][1] - arrived[0][1] > 0.3  # they came as they were printed, and not at the end
 

@@ -111,6 +111,6 @@ def test_looking_does_not_write_for_every_request(manager: LANSessionManager, cl
     version = manager.store.version()
     for _ in range(10):
         assert manager.sessions.live(ADDRESS)
-    manager.store.write(lambda tx: None).result()
+    manager.store.write(lambda _: None).result()
     assert manager.store.read.last_event_id() == 1
     assert manager.store.version() == version

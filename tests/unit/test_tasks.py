@@ -74,8 +74,10 @@ def test_a_full_queue_refuses_and_says_how_full(make_manager: Callable[..., LANS
     "fields",
     [
         {"description": ""}, {"description": " \n "}, {"description": "a\x00b"}, {"description": "x" * 2001},
-        {"description": "\ud800"}, {"command": ""}, {"command": "a\x00"}, {"command": "\x1b[2J"}, {"command": "x" * 65537},
-        {"runner": "docker"}, {"runner": ""}, {"memory_mb": 1}, {"time_s": 0}, {"time_s": -1.0}, {"time_s": float("nan")},
+        {"description": "\ud800"}, {"command": ""}, {"command": "a\x00"}, {"command": "\x1b[2J"},
+        {"command": "x" * 65537},
+        {"runner": "docker"}, {"runner": ""}, {"memory_mb": 1}, {"time_s": 0}, {"time_s": -1.0},
+        {"time_s": float("nan")},
         {"idempotency_key": ""}, {"idempotency_key": "a\nb"}, {"idempotency_key": "k" * 201},
     ],
 )  # fmt: skip
@@ -181,7 +183,8 @@ def test_a_task_runs_again_as_it_was_with_what_is_edited(manager: LANSessionMana
     [
         ("python3 inputs/a.py > outputs/b.txt", "shell"), ("ls", "shell"), ("ls -la inputs", "shell"),
         ("A=1 env | sort", "shell"), ("/usr/bin/true now", "shell"), ("Analyze data.csv", "swarm"),
-        ("find duplicates among the orders", "swarm"), ("sort the list", "swarm"), ("Write a report about whales", "swarm"),
+        ("find duplicates among the orders", "swarm"), ("sort the list", "swarm"),
+        ("Write a report about whales", "swarm"),
     ],
 )  # fmt: skip
 def test_a_wish_in_plain_words_goes_to_the_swarm_and_a_command_to_the_shell(description: str, runner: str) -> None:

@@ -139,9 +139,9 @@ def test_a_failed_commit_fails_every_job_of_its_batch(store: Store) -> None:
 def test_the_queue_of_the_writer_is_bounded(store: Store) -> None:
     release, _ = _held(store)
     for _ in range(database_module._WAITING_JOBS):
-        store.write(lambda tx: None)
+        store.write(lambda _: None)
     with pytest.raises(BusyError):
-        store.write(lambda tx: None)
+        store.write(lambda _: None)
     release.set()
 
 
@@ -181,7 +181,7 @@ def test_a_closed_store_says_so(path: Path) -> None:
     store.close()
     assert future.result(0).name == "a"  # what waited was carried out
     with pytest.raises(BusyError):
-        store.write(lambda tx: None)
+        store.write(lambda _: None)
 
 
 def test_every_move_of_a_task_writes_its_event_in_the_same_transaction(store: Store) -> None:

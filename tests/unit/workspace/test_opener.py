@@ -124,7 +124,7 @@ def test_another_file_system_is_not_entered(root: int, workspace: Workspace, dis
         with pytest.raises(SecurityError):
             open_directory(root, ("inputs", "mounted"))
     finally:
-        subprocess.run(["umount", mounted], check=True)
+        subprocess.run(["umount", "--lazy", mounted], check=True)
 
 
 def test_what_is_missing_is_not_found(root: int, workspace: Workspace, disk: Path) -> None:

@@ -3,12 +3,16 @@
 import * as api from "./api.js";
 import { titleOf } from "./format.js";
 import { createLive } from "./live.js";
+import { PHONE } from "./phone.js";
 import { goTo, parseRoute, taskHash } from "./route.js";
 import { applyDashboard, applyDeleted, applyMessage, applyTask, store } from "./store.js";
 import { T } from "./text.js";
 
 const RELOAD_AFTER_MS = 8000;
-const PHONE = matchMedia("(max-width: 47.49rem)");
+
+// The last event before the connection was lost. The dashboard that a new connection begins with is newer: what is replayed
+// up to it is only told.
+let lastSeen = null;
 
 const messageListeners = new Set();
 const openListeners = new Set();
@@ -37,10 +41,14 @@ export const live = createLive({
     store.set(applyMessage(store.get(), message, Date.now()));
     for (const listener of messageListeners) listener(message);
   },
-  onChange: (connection) => store.set({ connection }),
+  onChange: (connection) => {
+    const { connection: before, eventId } = store.get();
+    if (before.state === "live" && connection.state !== "live") lastSeen = eventId;
+    store.set({ connection });
+  },
   onOpen: () => {
-    const { eventId } = store.get();
-    if (eventId) live.send({ type: "resume", after: eventId });
+    if (lastSeen !== null) live.send({ type: "resume", after: lastSeen });
+    lastSeen = null;
     // Files are not part of the dashboard: a change during the gap would go unseen.
     store.set({ filesVersion: store.get().filesVersion + 1 });
     for (const listener of openListeners) listener();
@@ -147,16 +155,9 @@ export const remove = (id) => attempt(async () => {
   if (PHONE.matches) goTo("#tasks");
 });
 
-/** @param {string} path a file or a folder in the workspace */
+/** @param {string} path a file or a folder in the workspace; of inputs/, outputs/ and temp/ only what is in them goes */
 export const removeFile = (path) => attempt(async () => {
   await api.deleteFile(store.get().ip, path);
   store.set({ filesVersion: store.get().filesVersion + 1 });
 });
 
-/** @param {string} path a folder: everything in it goes, itself stays */
-export const emptyFolder = (path) => attempt(async () => {
-  const { ip } = store.get();
-  const { entries } = await api.listFolder(ip, path);
-  for (const entry of entries) await api.deleteFile(ip, `${path}/${entry.name}`);
-  store.set({ filesVersion: store.get().filesVersion + 1 });
-});

@@ -6,6 +6,8 @@
  * @typedef {{text: string, cls: string}} Span
  */
 
+import { codePoint } from "./format.js";
+
 /** @type {Style} */
 export const PLAIN = Object.freeze({ fg: "", bold: false, dim: false });
 
@@ -64,12 +66,6 @@ const className = ({ fg, bold, dim }) => [bold && "b", fg || (dim && "d")].filte
 // Invisible and bidirectional marks; tabs stay, joiners stay because emoji are made with them.
 const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
 
-const seen = (text) => text.replace(UNSEEN, (c) => {
-  const code = c.charCodeAt(0);
-  if (code < 0x20) return String.fromCharCode(0x2400 + code);
-  return code === 0x7f ? "\u2421" : `‹U+${code.toString(16).toUpperCase().padStart(4, "0")}›`;
-});
-
 /**
  * One line, without its newline. A carriage return starts the line again, as progress bars mean it; a backspace takes a character back.
  * @param {string} raw
@@ -105,6 +101,6 @@ export function parseLine(raw, style = PLAIN) {
     if (match[2] === "m" && !/[<=>?]/.test(match[1])) now = select(match[1], now);
   }
   write(line.slice(at));
-  for (const span of spans) span.text = seen(span.text);
+  for (const span of spans) span.text = span.text.replace(UNSEEN, codePoint);
   return { spans, style: now };
 }

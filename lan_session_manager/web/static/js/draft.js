@@ -45,12 +45,15 @@ export function limitsOf(dash, written) {
 /** @param {any} list of uploads @returns {boolean} whether a file of this draft is still on its way */
 export const isUploading = (list) => list.some((one) => one.attached && (one.state === "sending" || one.state === "waiting"));
 
+/** @param {any} dash @returns {boolean} whether the server can run tasks at all */
+export const canRun = (dash) => dash.runners.length > 0 && Boolean(dash.swarm_health.isolation);
+
 /**
  * Whether "Run" can be pressed. An empty draft is no reason against it: pressing then says what is missing.
- * @param {any} dash @param {any} written @param {any[]} list of uploads @param {boolean} lost
+ * @param {boolean} runs `canRun` @param {any} written @param {any[]} list of uploads @param {boolean} lost
  */
-export function canSend(dash, written, list, lost) {
-  return dash.runners.length > 0 && !written.sending && !lost && !isUploading(list);
+export function canSend(runs, written, list, lost) {
+  return runs && !written.sending && !lost && !isUploading(list);
 }
 
 function newKey() {
@@ -62,7 +65,7 @@ function newKey() {
 export async function sendDraft() {
   const written = draft.get();
   const { dash } = store.get();
-  if (!canSend(dash, written, uploads.get().list, isLost(store.get()))) return;
+  if (!canSend(canRun(dash), written, uploads.get().list, isLost(store.get()))) return;
   if (!written.command.trim()) {
     draft.set({ error: T.composer.nothing });
     return;

@@ -90,18 +90,18 @@ export function shortSession(sessionId) {
 // What could hide, reorder or break the text around it: controls, line separators, zero-width and bidirectional marks.
 const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]/g;
 
+// How the server shows the bytes of a file name that are no text.
+const RAW_BYTE = /[\uef80-\uefff]/g;
+const rawByte = (character) => `‹0x${(character.charCodeAt(0) - 0xef00).toString(16).toUpperCase()}›`;
+
+/** @param {string} character @returns {string} its code point; symbols for controls exist, but not in every device's fonts */
+export const codePoint = (character) => `‹U+${character.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}›`;
+
 /**
- * Text of strangers with everything invisible made visible: a newline in a file name reads "␊", a right-to-left override "‹U+202E›".
+ * Text of strangers with everything invisible made visible: a newline in a file name reads "‹U+000A›".
  * @param {string} text
  */
-export function visible(text) {
-  return String(text).replace(UNSEEN, (c) => {
-    const code = c.charCodeAt(0);
-    if (code < 0x20) return String.fromCharCode(0x2400 + code);
-    if (code === 0x7f) return "\u2421";
-    return `‹U+${code.toString(16).toUpperCase().padStart(4, "0")}›`;
-  });
-}
+export const visible = (text) => String(text).replace(UNSEEN, codePoint).replace(RAW_BYTE, rawByte);
 
 /**
  * The one-line title of a task: a comment that opens the command ("# Sales by region"), else its first line.

@@ -1,6 +1,6 @@
 /** The swarm's state in words. Pure functions. */
 
-import { clock } from "./format.js";
+import { clock, visible } from "./format.js";
 import { T } from "./text.js";
 
 const LITTLE_DISK_MB = 2048;
@@ -19,7 +19,8 @@ export function healthOf(swarm, lostSince) {
   const room = busy ? T.health.busy(swarm.queue_length) : T.health.free(swarm.slots - swarm.slots_busy, swarm.slots);
   if (swarm.status === "healthy") return { icon: "completed", cls: "state--completed", short: T.health.healthy, rest: room };
   let why = room;
-  if (swarm.isolation.grade !== "full") why = T.health.isolation;
+  if (!swarm.isolation) why = T.health.noSandbox;
+  else if (swarm.isolation.grade !== "full") why = T.health.isolation(visible(swarm.isolation.grade));
   else if (isDiskLow(swarm)) why = T.health.disk(swarm.disk_free_mb);
   return { icon: "warn", cls: "state--queued", short: T.health.warning, rest: why };
 }

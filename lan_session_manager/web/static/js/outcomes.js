@@ -13,7 +13,15 @@ export function hasEnded(task) {
   return task.status !== "queued" && task.status !== "running";
 }
 
+const SIGNAL_NAME = /^SIG[A-Z0-9]+$/;
+
+/** @param {import("./types.js").Task} task @returns {string} what the server adds in words; a mere signal's name is said elsewhere */
+export function noteOf(task) {
+  return SIGNAL_NAME.test(task.detail) ? "" : visible(task.detail);
+}
+
 function signalName(task) {
+  if (SIGNAL_NAME.test(task.detail)) return task.detail;
   const code = task.exit_code ?? 0;
   const number = code > 128 ? code - 128 : -code;
   return SIGNALS[number] ?? (number > 0 ? `signal ${number}` : "a signal");
@@ -28,7 +36,7 @@ function exitCause(task) {
 
 /** @param {import("./types.js").Task} task failed @returns {string} why, in half a line with its numbers */
 export function failureLine(task) {
-  const detail = task.detail ? visible(task.detail) : "";
+  const detail = noteOf(task);
   const explained = (what) => (detail ? O.because(what, detail) : what);
   switch (task.reason) {
     case "exit": {
@@ -36,7 +44,7 @@ export function failureLine(task) {
       return why ? O.exitWith(task.exit_code, why) : O.exit(task.exit_code);
     }
     case "signal":
-      return explained(O.signal(signalName(task)));
+      return O.signal(signalName(task));
     case "out_of_memory": {
       const why = O.memory(task.limits.memory_mb);
       return task.exit_code === null ? why[0].toUpperCase() + why.slice(1) : O.exitWith(task.exit_code, why);
@@ -81,7 +89,7 @@ export function failure(task, dashboard) {
   const ran = ranFor(task);
   const again = { label: O.rerun, limits: null };
   const result = (title, body, rerun = again, edit = true) => ({
-    title, body, rerun, edit, detail: task.detail ? visible(task.detail) : "",
+    title, body, rerun, edit, detail: noteOf(task),
   });
   const moreMemory = () => {
     const mb = next(memory.choices, task.limits.memory_mb, memory.max);

@@ -131,26 +131,15 @@ export function applyMessage(state, message, now) {
   if (message.event === "dashboard_update" || message.event === "periodic_update") return applyDashboard(state, message.data, now);
   if (message.event === "activity") return { ...base, ...applyActivity(state, message) };
   if (!message.id) return base;
-  // Replayed after a reconnect, and already part of the dashboard that came first.
+  if (message.event === "task_completed" && message.task) {
+    base.said = T.page.said(shortId(message.task.number), T.states[message.task.status].toLowerCase());
+  }
+  // Replayed after a reconnect, and already part of the dashboard that came first: only to be told.
   if (message.id <= state.eventId) return base;
   base.eventId = message.id;
-  switch (message.event) {
-    case "task_submitted":
-    case "task_started":
-    case "task_requeued":
-      return message.task ? { ...base, ...withTask(state, message.task) } : base;
-    case "task_completed": {
-      if (!message.task) return base;
-      const said = T.page.said(shortId(message.task.number), T.states[message.task.status].toLowerCase());
-      return { ...base, ...withTask(state, message.task), said, filesVersion: state.filesVersion + 1 };
-    }
-    case "task_deleted":
-      return { ...base, ...applyDeleted(state, message.task_id) };
-    case "workspace_changed":
-      return { ...base, filesVersion: state.filesVersion + 1 };
-    default:
-      return base;
-  }
+  if (message.event === "task_deleted") return { ...base, ...applyDeleted(state, message.task_id) };
+  if (message.event === "workspace_changed" || message.event === "task_completed") base.filesVersion = state.filesVersion + 1;
+  return message.task ? { ...base, ...withTask(state, message.task) } : base;
 }
 
 /** @param {any} state @returns {boolean} whether what is shown is old and nothing can be changed */

@@ -20,12 +20,13 @@
  * @property {string | null} reason
  * @property {string} detail
  * @property {boolean} child_out_of_memory
- * @property {string} isolation
+ * @property {string | null} isolation
  * @property {string} network
  * @property {{memory_mb: number, time_s: number}} limits
  * @property {{cpu_s: number, memory_peak_mb: number} | null} usage
  * @property {{path: string, size: number}[]} outputs
  * @property {number} outputs_total
+ * @property {boolean} stopping whether it has been asked to stop and has not ended yet
  * @property {"slot" | "own_limit" | "worker" | null} waits_for
  *
  * @typedef {object} Connection

@@ -26,7 +26,9 @@ const find = (id) => uploads.get().list.find((one) => one.id === id);
 export function upload(files, { attached = false, folders = [] } = {}) {
   const max = store.get().dash.limits.upload_mb;
   const fresh = [];
-  const add = (name, size, changes) => {
+  const add = (given, size, changes) => {
+    // Half of a pair is no text, and no URL can hold it.
+    const name = given.replace(/\p{Surrogate}/gu, "_");
     const one = {
       id: nextId, name, path: `inputs/${name}`, size, loaded: 0, state: "waiting", error: "", startedAt: 0, attached, ...changes,
     };

@@ -3,6 +3,7 @@
 import { start } from "../actions.js";
 import { hasFiles, take } from "../drag.js";
 import { html, useEffect, useLayoutEffect } from "../html.js";
+import { PHONE, usePhone } from "../phone.js";
 import { runningCount, store } from "../store.js";
 import { T } from "../text.js";
 import { useStore } from "../use-store.js";
@@ -19,7 +20,6 @@ import { IdLine, Topbar } from "./topbar.js";
 import { Workspace } from "./workspace.js";
 
 const VIEWS = [["tasks", "tasks"], ["files", "dir"], ["swarm", "swarm"]];
-const PHONE = matchMedia("(max-width: 47.49rem)");
 
 function TabBar({ view }) {
   const now = view === "task" ? "tasks" : view;
@@ -78,11 +78,12 @@ function Ready() {
     const { view: asked, number } = state.route;
     return asked === "task" && state.tasks.get(state.selectedId)?.number !== number ? "tasks" : asked;
   });
+  const railOnly = usePhone() && (view === "files" || view === "swarm");
   useDropAnywhere();
   useViewScroll(view);
   return html`<div class="page" data-view=${view}>
     <a class="skip" href="#pane-tasks">${T.page.skip}</a>
-    <${Topbar} ready />
+    <${Topbar} ready heading=${hasTasks} />
     ${lost && html`<${Banner} />`}
     <${IdLine} />
     <div class="app">
@@ -91,7 +92,7 @@ function Ready() {
         <${Notice} />
         ${hasTasks ? html`<div class="work"><${TaskList} /><${Detail} /></div>` : html`<${Start} />`}
       </main>
-      <aside class="rail" aria-label=${T.page.rail}><${Workspace} /><${Network} /><${Swarm} /><${Device} /></aside>
+      <div class="rail" role=${railOnly ? "main" : "complementary"} aria-label=${T.page.rail}><${Workspace} /><${Network} /><${Swarm} /><${Device} /></div>
     </div>
     <${TabBar} view=${view} />
     <p class="sr" role="status" id="said">${said}</p>

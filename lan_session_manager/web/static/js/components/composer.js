@@ -1,7 +1,7 @@
 /** Where a task is written: runner, command, files, limits, and how many may run. */
 
 import { useDragOver } from "../drag.js";
-import { draft, canSend, edit, isUploading, limitsOf, quoted, runnerOf, sendDraft } from "../draft.js";
+import { canSend, draft, edit, isUploading, limitsOf, quoted, runnerOf, sendDraft } from "../draft.js";
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../html.js";
 import { runningCount } from "../store.js";
 import { T } from "../text.js";
@@ -47,7 +47,7 @@ function useGrowing(command, open) {
 
 /** The form over the task list; docked at the bottom on a phone, where it opens when it is used. */
 export function Composer() {
-  const dash = useStore((state) => state.dash);
+  const dash = useStore(({ dash: { runners, limits, swarm_health: swarm } }) => ({ runners, limits, runs: runners.length > 0 && Boolean(swarm.isolation) }));
   const lost = useStore((state) => state.connection.lost);
   const written = useStore((state) => state, draft);
   const list = useStore((state) => state.list, uploads);
@@ -60,7 +60,7 @@ export function Composer() {
   const runner = runnerOf(dash, written);
   const limits = limitsOf(dash, written);
   const chips = list.filter((one) => one.attached);
-  const ready = canSend(dash, written, list, lost);
+  const ready = canSend(dash.runs, written, list, lost);
   const prompt = dash.runners.find((one) => one.name === runner)?.prompt ?? "";
 
   useEffect(() => {
@@ -92,7 +92,7 @@ export function Composer() {
     if (!written.command.trim()) field.current.focus();
     sendDraft();
   };
-  const problem = dash.runners.length ? written.error : T.composer.noSandbox;
+  const problem = dash.runs ? written.error : T.composer.noSandbox;
   const opened = open || chips.length > 0 || Boolean(problem);
 
   return html`<form class="composer" aria-label=${T.composer.name} ref=${form} onSubmit=${submit} onFocusIn=${() => setOpen(true)} ...${handlers}>

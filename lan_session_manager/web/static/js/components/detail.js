@@ -20,10 +20,10 @@ const PANELS = { log: LogPane, outputs: Outputs, details: Details };
 function Actions({ task, lost }) {
   const actions = useTaskActions(task);
   const off = lost || actions.busy;
-  const button = (icon, words, onClick) => html`<button class="btn" type="button" disabled=${off} onClick=${onClick}><${Icon} name=${icon} />${words}</button>`;
+  const button = (icon, words, onClick, disabled = off) => html`<button class="btn" type="button" disabled=${disabled} onClick=${onClick}><${Icon} name=${icon} />${words}</button>`;
   const ended = hasEnded(task);
   return html`<div class="d-acts" role="group" aria-label=${T.detail.actions}>
-    ${!ended && button("stop", T.tasks.cancelShort, actions.cancel)}
+    ${!ended && button("stop", task.stopping ? T.tasks.stopping : T.tasks.cancelShort, actions.cancel, off || task.stopping)}
     ${task.status !== "queued" && button("retry", T.tasks.rerunShort, () => actions.rerun())}
     ${task.status !== "running" && button("trash", T.tasks.removeShort, actions.remove)}
   </div>`;

@@ -2,7 +2,7 @@
 
 import { clock, duration, ms, sizeMb, visible } from "../format.js";
 import { html } from "../html.js";
-import { exitLine, hasEnded, ranFor } from "../outcomes.js";
+import { exitLine, hasEnded, noteOf, ranFor } from "../outcomes.js";
 import { T } from "../text.js";
 import { Callout } from "./callout.js";
 
@@ -33,7 +33,7 @@ function runFacts(task) {
     facts.push([F.cpu, duration(task.usage.cpu_s)]);
   }
   if (task.child_out_of_memory) facts.push([F.note, F.childOom]);
-  if (task.detail) facts.push([F.note, visible(task.detail)]);
+  if (noteOf(task)) facts.push([F.note, noteOf(task)]);
   return facts;
 }
 
@@ -63,7 +63,7 @@ function Facts({ list }) {
 export function Details({ task, lost }) {
   const swarm = task.runner === "swarm";
   return html`${task.status === "failed" && html`<${Callout} task=${task} lost=${lost} />`}
-    <div class="scroll">
+    <div class="scroll" tabindex="0">
       <h3 class="h3">${F.run}</h3>
       <${Facts} list=${runFacts(task)} />
       ${!swarm && html`<h3 class="h3">${F.sandbox}</h3><${Facts} list=${sandboxFacts(task)} />`}

@@ -12,7 +12,7 @@ export function networkSentence(network) {
   const { other_users: users, other_tasks: tasks, background_tasks: background } = network;
   if (users > 0) return T.network.users(users) + T.network.tasks(tasks);
   if (background > 0) return T.network.onlyYou + T.network.background(background);
-  return T.network.onlyYou + (tasks > 0 ? T.network.tasks(tasks) : "");
+  return tasks > 0 ? T.network.nobody(tasks) : T.network.onlyYou;
 }
 
 /** The second section of the rail. */

@@ -36,9 +36,9 @@ function Output({ output, ip, lost, openAtFirst }) {
 export function Outputs({ task, lost }) {
   const ip = useStore((state) => state.ip);
   if (!task.outputs.length) {
-    return html`<div class="scroll"><p class="nothing">${hasEnded(task) ? T.outputs.noneEnded : T.outputs.none}</p></div>`;
+    return html`<div class="scroll" tabindex="0"><p class="nothing">${hasEnded(task) ? T.outputs.noneEnded : T.outputs.none}</p></div>`;
   }
-  return html`<div class="scroll">
+  return html`<div class="scroll" tabindex="0">
     ${task.outputs.map((output, i) => html`<${Output} key=${output.path} output=${output} ip=${ip} lost=${lost} openAtFirst=${i < OPEN_AT_FIRST && !lost} />`)}
     <p class="fine out-foot">${task.outputs_total > task.outputs.length ? T.outputs.firstOf(task.outputs.length, task.outputs_total) : hasEnded(task) ? "" : T.outputs.appear} <a href="#files">${T.outputs.open}</a></p>
   </div>`;

@@ -1,7 +1,7 @@
 /** The page before the first task: three steps that are the real controls. */
 
 import { useDragOver } from "../drag.js";
-import { draft, canSend, edit, limitsOf, runnerOf, sendDraft } from "../draft.js";
+import { canRun, canSend, draft, edit, limitsOf, runnerOf, sendDraft } from "../draft.js";
 import { EXAMPLES } from "../examples.js";
 import { duration, sizeMb } from "../format.js";
 import { html } from "../html.js";
@@ -64,7 +64,7 @@ export function Start() {
     <div class="steps">
       <${Drop} lost=${lost} quota=${quota} />
       <${Examples} examples=${EXAMPLES.filter((one) => names.includes(one.runner))} command=${written.command} />
-      <${Run} dash=${dash} written=${chosen} ready=${canSend(dash, written, list, lost)} />
+      <${Run} dash=${dash} written=${chosen} ready=${canSend(canRun(dash), written, list, lost)} />
     </div>
     <div class="promise">
       ${T.start.promise.map(([head, body]) => html`<div key=${head}><h3>${head}</h3>${body}</div>`)}

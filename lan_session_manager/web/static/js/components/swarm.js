@@ -23,6 +23,12 @@ function Health({ swarm }) {
   return html`<span class=${`state state--${healthy ? "completed" : "queued"}`}><${Icon} name=${healthy ? "completed" : "warn"} />${healthy ? T.swarm.healthy : T.swarm.warning}</span>`;
 }
 
+function IsolationLine({ isolation }) {
+  const full = isolation?.grade === "full";
+  const words = isolation ? T.swarm.isolation(visible(isolation.line)) : T.swarm.noSandbox;
+  return html`<p class=${full ? "isolation" : "isolation isolation--weak"}><${Icon} name=${full ? "shield" : "warn"} /><span>${words}</span></p>`;
+}
+
 /** The third section of the rail. */
 export function Swarm() {
   const swarm = useStore((state) => state.dash.swarm_health);
@@ -39,7 +45,7 @@ export function Swarm() {
     <div class="kv">
       <span class="k trunc" title=${visible(swarm.machine)}>${visible(swarm.machine) || T.swarm.thisMachine}</span><${Bar} part=${swarm.slots ? swarm.slots_busy / swarm.slots : 0} /><span class="v num">${T.swarm.slots(swarm.slots_busy, swarm.slots)}</span>
     </div>
-    <p class=${swarm.isolation.grade === "full" ? "isolation" : "isolation isolation--weak"}><${Icon} name=${swarm.isolation.grade === "full" ? "shield" : "warn"} /><span>${visible(swarm.isolation.line) || T.swarm.isolation(swarm.isolation.grade)}</span></p>
+    <${IsolationLine} isolation=${swarm.isolation} />
   </section>`;
 }
 

@@ -28,7 +28,7 @@ export function useTaskActions(task) {
     cancel: () => once(() => cancel(task.task_id)),
     /** @param {object} [limits] other limits than it had */
     rerun: (limits) => once(() => rerun(task.task_id, limits)),
-    remove: () => once(async () => {
+    remove: async () => {
       const id = spokenId(task.number);
       const yes = await confirm({
         title: T.dialog.deleteTask(id),
@@ -38,8 +38,8 @@ export function useTaskActions(task) {
       if (!yes) return;
       const rows = [...document.querySelectorAll(".task")];
       const at = rows.findIndex((row) => row.dataset.id === task.task_id);
-      await remove(task.task_id);
+      await once(() => remove(task.task_id));
       if (!store.get().tasks.has(task.task_id)) setTimeout(() => focusNeighbour(at), 0);
-    }),
+    },
   };
 }

@@ -34,6 +34,7 @@ function Meta({ task, max }) {
     case "queued":
       return line(queuedLine(task, max));
     case "running":
+      if (task.stopping) return line(T.meta.stopping);
       if (!task.usage) return line(T.meta.started(clock(ms(task.started_at))));
       return html`<span class="figure">${T.meta.cpu} <span class="sub num">${duration(task.usage.cpu_s)}</span></span>
         <span class="figure">${T.meta.peak} <span class="sub num">${sizeMb(task.usage.memory_peak_mb)}</span></span>`;
@@ -63,7 +64,7 @@ export const TaskRow = memo(({ task, current, lost, max }) => {
   const title = visible(task.description) || shortId(task.number);
   const runner = T.runners[task.runner] ?? visible(task.runner);
   const off = lost || actions.busy;
-  const cancel = html`<${Action} icon="stop" main name=${T.tasks.cancel(id)} disabled=${off} onClick=${actions.cancel} />`;
+  const cancel = html`<${Action} icon="stop" main name=${T.tasks.cancel(id)} disabled=${off || task.stopping} onClick=${actions.cancel} />`;
   const rerun = (main) => html`<${Action} icon="retry" main=${main} name=${T.tasks.rerun(id)} disabled=${off} onClick=${() => actions.rerun()} />`;
   const remove = html`<${Action} icon="trash" name=${T.tasks.remove(id)} disabled=${off} onClick=${actions.remove} />`;
   return html`<li class="task" data-id=${task.task_id} data-status=${task.status} aria-current=${current ? "true" : undefined}>

@@ -40,10 +40,11 @@ function ConnectionPill() {
   return html`<span class=${`state pill ${cls}`} role="status" title=${title} data-connection=${state}><${Icon} name=${icon} spin=${moves} />${word}</span>`;
 }
 
-/** @param {{ready: boolean}} props whether there is a dashboard to speak of */
-export function Topbar({ ready }) {
+/** @param {{ready: boolean, heading?: boolean}} props whether there is a dashboard to speak of; whether the page needs a heading */
+export function Topbar({ ready, heading = false }) {
   return html`<header class="topbar">
     <a class="brand" href="/"><${Brand} /><span>${T.product}</span></a>
+    ${heading && html`<h1 class="sr">${T.page.heading}</h1>`}
     ${ready && html`<span class="vr"></span><${Health} />`}
     <div class="topbar-end">
       ${ready && html`<${Who} /><span class="vr"></span><${ConnectionPill} />`}
@@ -59,8 +60,8 @@ export function IdLine() {
   const swarm = useStore((state) => state.dash.swarm_health);
   const lostSince = useStore((state) => (state.connection.lost ? state.lastData : 0));
   const { icon, cls, short } = healthOf(swarm, lostSince);
-  return html`<div class="idline phone-only">
+  return html`<section class="idline phone-only" aria-label=${T.page.identity}>
     <span class="trunc"><span class="mono strong">${ip}</span>${T.dot}<span class="mono">${shortSession(id)}</span></span>
     <span class=${`state ${cls}`}><${Icon} name=${icon} />${short}</span>
-  </div>`;
+  </section>`;
 }

@@ -1,6 +1,6 @@
 /** The files of the workspace as a tree. A folder is asked for when it is opened. */
 
-import { emptyFolder, removeFile } from "../actions.js";
+import { removeFile } from "../actions.js";
 import { archiveUrl, fileUrl } from "../api.js";
 import { confirm, preview } from "../dialogs.js";
 import { ROOTS, files, load, toggle } from "../files.js";
@@ -29,7 +29,7 @@ async function askRemove(path, name, entry) {
 async function askEmpty(path, mb) {
   const name = `${path}/`;
   const question = { title: T.dialog.emptyDir(name), body: T.dialog.emptyDirBody(sizeMb(mb)), button: T.dialog.emptyDirButton(name) };
-  if (await confirm(question)) await emptyFolder(path);
+  if (await confirm(question)) await removeFile(path);
 }
 
 function File({ path, entry, level, ip, lost, readOnly }) {
@@ -48,9 +48,10 @@ function File({ path, entry, level, ip, lost, readOnly }) {
 
 function FolderActions({ path, entry, root, ip, lost, readOnly, mb, isEmpty }) {
   const name = `${visible(entry.name)}/`;
-  if (readOnly) return root ? html`<span class="tag"><${Icon} name="lock" />${T.workspace.readOnly}</span>` : html`${slot}${slot}`;
+  if (root && readOnly) return html`<span class="tag"><${Icon} name="lock" />${T.workspace.readOnly}</span>`;
   if (root && isEmpty) return html`<span class="size flush">${T.workspace.empty}</span>`;
   const zip = html`<${Action} icon="zip" name=${T.workspace.zip(name)} lost=${lost} href=${archiveUrl(ip, path)} />`;
+  if (readOnly) return html`${zip}${slot}`;
   if (!root) return html`${zip}<${Action} icon="trash" name=${T.workspace.remove(name)} lost=${lost} onClick=${() => askRemove(path, name, entry)} />`;
   if (path === "temp") return html`${zip}<${Action} icon="trash" name=${T.workspace.emptyDir(name)} lost=${lost} onClick=${() => askEmpty(path, mb)} />`;
   return html`${zip}${slot}`;
