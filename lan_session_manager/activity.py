@@ -129,7 +129,7 @@ class Activity:
             "ip": session.address,
             "created_at": iso(session.created_at),
             "last_activity": iso(session.last_activity),
-            "active_tasks": len(self._store.read.live_tasks_of(session.id)),
+            "active_tasks": self._store.read.live_count(session.id),
             "total_tasks": session.total_tasks,
             "workspace": session.name,
             "task_namespace": session.namespace,

@@ -54,7 +54,7 @@ class Sessions:
             session = tx.session_of_address(str(address))
             if session is None:
                 return tx.add_session(_free_name(address.name, tx.names_like(address.name)), str(address), now)
-            if session.state is SessionState.LIVE and self._is_idle(session) and not tx.live_tasks_of(session.id):
+            if session.state is SessionState.LIVE and self._is_idle(session) and not tx.live_count(session.id):
                 session = tx.move_session(session.id, SessionState.EXPIRED, now)
             if session.state is SessionState.EXPIRED:
                 tx.move_session(session.id, SessionState.LIVE, now)
@@ -88,7 +88,7 @@ class Sessions:
         """Whether the session is not live, or is idle for so long that it is about to expire."""
         if session.state is not SessionState.LIVE:
             return True
-        return self._is_idle(session) and not self._store.read.live_tasks_of(session.id)
+        return self._is_idle(session) and not self._store.read.live_count(session.id)
 
     def _is_idle(self, session: SessionRecord) -> bool:
         return self._clock() - session.last_activity > self._settings.session_timeout_minutes * 60

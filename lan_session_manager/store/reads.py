@@ -28,18 +28,40 @@ def _session(row: sqlite3.Row) -> SessionRecord:
     return SessionRecord(**{**dict(row), "state": SessionState(row["state"])})
 
 
+_STATES = {str(state): state for state in TaskState}
+_REASONS: dict[str | None, Reason | None] = {None: None, **{str(reason): reason for reason in Reason}}
+_SOURCES = {str(source): source for source in SourceType}
+
+
 def _task(row: sqlite3.Row) -> TaskRecord:
-    fields = dict(row)
+    # By position, in the order of _TASK: a dashboard reads a hundred of these.
+    seq, task_id, session_id, number, state, runner, source, description, command, memory_mb, time_s, *rest = row
+    created_at, started_at, ended_at, exit_code, reason, detail, child, isolation, cpu_s, peak, outputs, total, stop = rest
     return TaskRecord(
-        **{
-            **fields,
-            "state": TaskState(fields["state"]),
-            "source_type": SourceType(fields["source_type"]),
-            "reason": Reason(fields["reason"]) if fields["reason"] else None,
-            "stop_reason": Reason(fields["stop_reason"]) if fields["stop_reason"] else None,
-            "child_out_of_memory": bool(fields["child_out_of_memory"]),
-            "outputs": tuple(OutputFile(*output) for output in json.loads(fields["outputs"])),
-        }
+        seq,
+        task_id,
+        session_id,
+        number,
+        _STATES[state],
+        runner,
+        _SOURCES[source],
+        description,
+        command,
+        memory_mb,
+        time_s,
+        created_at,
+        started_at,
+        ended_at,
+        exit_code,
+        _REASONS[reason],
+        detail,
+        bool(child),
+        isolation,
+        cpu_s,
+        peak,
+        tuple(OutputFile(*output) for output in json.loads(outputs)) if outputs != "[]" else (),
+        total,
+        _REASONS[stop],
     )
 
 
@@ -111,6 +133,13 @@ class Reads:
             f"{_TASK} WHERE session_id = ? AND state IN ('queued', 'running') ORDER BY seq DESC", session_id
         )
         return [_task(row) for row in rows]
+
+    def live_count(self, session_id: str) -> int:
+        """How many of the session's tasks wait or run."""
+        row = self._one(
+            "SELECT count(*) AS n FROM tasks WHERE session_id = ? AND state IN ('queued', 'running')", session_id
+        )
+        return int(row["n"]) if row else 0
 
     def recent_tasks_of(self, session_id: str, most: int) -> list[TaskRecord]:
         """All live tasks of the session and the last `most` ended ones, newest first."""

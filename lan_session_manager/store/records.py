@@ -53,7 +53,7 @@ class SessionRecord:
         return f"user_{self.name}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class OutputFile:
     """A file below `outputs/` that a task made or changed."""
 
@@ -61,7 +61,7 @@ class OutputFile:
     size: int  # bytes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TaskRecord:
     """A task as it stands in the database. Times are Unix times in seconds."""
 

@@ -138,9 +138,8 @@ def test_a_bad_message_is_answered_with_a_sentence_and_the_dashboard_stays(
 
 
 def test_a_message_that_is_too_large_ends_the_connection(server: Server) -> None:
-    with dashboard(server) as live:
-        with pytest.raises(ConnectionClosed):
-            _send_and_wait(live, "x" * 3_000_000)
+    with dashboard(server) as live, pytest.raises(ConnectionClosed):
+        _send_and_wait(live, "x" * 3_000_000)
     with dashboard(server) as live:
         live.event("dashboard_update")
 
