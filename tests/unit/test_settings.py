@@ -1,5 +1,6 @@
 """A setting comes from the command line, else from the file, else from the environment, else it has its default."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -61,3 +62,12 @@ def test_settings_of_our_own_carry_our_prefix() -> None:
     for name, field in Settings.model_fields.items():
         variable = field.validation_alias.choices[0]  # type: ignore[union-attr]
         assert variable == (name.upper() if name in of_old else f"LSM_{name.upper()}")
+
+
+def test_every_setting_is_in_the_readme_with_its_meaning() -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    for name, field in Settings.model_fields.items():
+        variable = field.validation_alias.choices[0]  # type: ignore[union-attr]
+        assert re.search(
+            rf"^\| `{variable}` \| [^|]+ \| {re.escape(field.description or '')} \|$", readme, re.MULTILINE
+        ), name
