@@ -182,17 +182,19 @@ class Dispatcher:
 
     async def _adopt(self) -> None:
         """Take charge of what runs, and end what was lost with the host or its monitor."""
+        begun = []
         for task in self._store.read.running(tuple(runners.SANDBOXED)):
             record = self._store.read.lease(task.id)
             if record is None:
                 # The server died between the move and the lease: to start is idempotent, and finds what was begun.
                 self._follow(task, None)
+                begun.append(task.id)
             elif await self._engine.adopt(lease := Lease(**asdict(record))):
                 self._follow(task, lease)
             else:
                 detail = "The machine restarted while the task ran."
                 await self._write_down(task.id, Result(Reason.LOST, None, self._tasks.now(), detail=detail), Outputs())
-        await self._engine.sweep()
+        await self._engine.sweep(begun)
 
     def _job(self, task: TaskRecord, session: SessionRecord) -> Job:
         settings = self._settings

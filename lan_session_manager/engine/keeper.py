@@ -29,6 +29,7 @@ ENVIRONMENT = MappingProxyType(
         "PYTHONDONTWRITEBYTECODE": "1",  # so that a workspace holds what the task made and no caches
     }
 )
+_PATIENCE_S = 10.0
 _BACKSTOP_S = 60  # how long after its time limit the monitor itself stops a box that no server watches
 
 
@@ -49,6 +50,12 @@ class Held:
         if self.box_fd is not None:
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self.box_fd, number)
+
+    def end(self) -> None:
+        """Stop all of the box and wait until it has ended, unless the kernel is stuck in it."""
+        self.signal(signal.SIGKILL)
+        if self.box_fd is not None:
+            host.wait_for(self.box_fd, _PATIENCE_S)
 
     def close(self) -> None:
         """Close the descriptors."""
@@ -162,7 +169,7 @@ class Keeper:
         box_id = opaque_id(lease.task_id)
         end = self.boxes.end(group, box_id)
         if end is None:
-            held.signal(signal.SIGKILL)
+            held.end()
             used = usage_of(self.boxes.used(group, box_id))
             ending = Ending(Reason.LOST, None, time.time(), used, detail="The monitor of the task died.")
         else:

@@ -33,6 +33,7 @@ from lan_session_manager.states import Reason
 _T = TypeVar("_T")
 
 _THREADS = 12  # starts and ends at once; each mostly waits for the runtime
+_SETTLED_S = 0.5  # after its start a box surely has its signal handlers
 _LOOK_S = 0.025  # how often a followed log is looked at where the kernel cannot tell that it grows
 _BURST_S = 0.02  # output that comes within it after other output is given together
 _PIECE = 65536
@@ -239,6 +240,9 @@ class LocalEngine:
 
     def _tell_to_stop(self, live: _Live, stop: Stop) -> None:
         live.held.signal(signal.SIGTERM)
+        if stop.at < (settled := live.lease.started_at + _SETTLED_S):
+            # The first process of a namespace does not get a signal for which it has no handler yet.
+            self._at(live, settled, lambda: live.held.signal(signal.SIGTERM))
         self._at(live, stop.at + self._config.grace_s, lambda: self._kill(live))
 
     def _kill(self, live: _Live) -> None:

@@ -195,9 +195,9 @@ class Boxes:
             try:
                 found = os.lstat(path)
             except OSError:
-                raise SandboxError(f"the directory {path.name} does not exist") from None
+                raise SandboxError(f"The task could not be started: {path.name} does not exist.") from None
             if path.resolve() != path or not os.path.isdir(path) or owner not in (None, found.st_uid):
-                raise SandboxError(f"the directory {path.name} is not the session's own")
+                raise SandboxError(f"The task could not be started: {path.name} is not the session's own directory.")
 
 
 def _explained(box_id: str, error: Exception) -> SandboxError:

@@ -93,13 +93,14 @@ def _stat_fields(pid: int) -> list[str]:
 
 
 def open_process(pid: int, started: int) -> int | None:
-    """A descriptor (pidfd) of the process that has this id and start time; None if it is gone."""
+    """A descriptor (pidfd) of the process that has this id and start time; None if it has ended."""
     try:
         fd = os.pidfd_open(pid)
     except OSError:
         return None
-    # Asked after opening: the id cannot change its owner while the descriptor is of a living process.
-    if start_time(pid) == started:
+    # Asked after opening: the id cannot change its owner while the descriptor is of a living process. A process that
+    # has ended keeps id and start time until its parent has asked for its exit status.
+    if start_time(pid) == started and not wait_for(fd, 0):
         return fd
     os.close(fd)
     return None

@@ -47,7 +47,8 @@ class BoxFiles:
 
     def make(self) -> None:
         """Make the directories."""
-        self.exits.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for directory in (self.directory, self.exits):
+            directory.mkdir(exist_ok=True, mode=0o700)
 
     def exit_code(self) -> tuple[int, float] | None:
         """The code in the exit file (128 + signal number for a signal) and the Unix time of its writing.

@@ -6,7 +6,6 @@ programs need: which libraries there are, certificates, time zone.
 
 import contextlib
 import os
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,11 +83,6 @@ def make_system(root: Path) -> System:
         bound=tuple(name for name in _BOUND if Path("/", name).is_dir()),
         hidden=tuple(name for name in _HIDDEN if Path("/", name).is_dir()),
     )
-
-
-def remove_system(root: Path) -> None:
-    """Remove the skeleton."""
-    shutil.rmtree(root, ignore_errors=True)
 
 
 def _link(path: Path, target: str) -> None:

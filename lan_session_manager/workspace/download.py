@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from types import MappingProxyType, TracebackType
 
 from lan_session_manager.errors import RangeError
+from lan_session_manager.workspace.listing import modified
 from lan_session_manager.workspace.opener import open_regular
 from lan_session_manager.workspace.paths import Parts
 from lan_session_manager.workspace.workspace import Workspace
@@ -38,7 +39,7 @@ class Download:
             self._fd, info = open_regular(root, path, workspace.owner)
         self.name = path[-1] if path else workspace.name
         self.size = info.st_size
-        self.modified = info.st_mtime
+        self.modified = modified(info)
         self.etag = f'"{info.st_ino:x}-{info.st_mtime_ns:x}-{info.st_size:x}"'
         self.content_type = _HARMLESS.get(os.path.splitext(self.name)[1].lower(), _UNKNOWN)
         self._lock = threading.Lock()

@@ -10,6 +10,7 @@ from lan_session_manager.workspace.paths import Parts, shown
 from lan_session_manager.workspace.workspace import Workspace
 
 MOST = 10_000
+_YEAR_1, _YEAR_9999 = -62_135_596_800.0, 253_402_300_799.0  # Unix times of the first and the last second, UTC
 
 
 class EntryType(StrEnum):
@@ -58,6 +59,11 @@ def list_directory(workspace: Workspace, path: Parts) -> Listing:
 def entry_of(name: bytes, info: os.stat_result) -> Entry:
     """The entry for a name and the facts of what it names, no link followed."""
     if stat.S_ISREG(info.st_mode):
-        return Entry(shown(name), EntryType.FILE, info.st_size, info.st_mtime)
+        return Entry(shown(name), EntryType.FILE, info.st_size, modified(info))
     kind = EntryType.DIRECTORY if stat.S_ISDIR(info.st_mode) else EntryType.OTHER
-    return Entry(shown(name), kind, 0, info.st_mtime)
+    return Entry(shown(name), kind, 0, modified(info))
+
+
+def modified(info: os.stat_result) -> float:
+    """The Unix time of the last change, within the years 1 to 9999: a task may set any time at all."""
+    return min(max(info.st_mtime, _YEAR_1), _YEAR_9999)

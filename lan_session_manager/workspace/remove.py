@@ -108,7 +108,7 @@ class _Emptying:
                 os.close(level.fd)
 
     def _remove(self, level: _Level, name: bytes) -> None:
-        """Remove a directory if it is empty, else go into it."""
+        """Go into a directory that is to be removed, or move it up if too many are open."""
         self._spend()
         try:
             if len(self._levels) == _LEVELS:

@@ -136,7 +136,7 @@ class _Bare:
         begun = time.perf_counter()
         process = subprocess.Popen(
             [self._runtime.path, "--root", self._runtime.state, "run", "--bundle", self._run, "bench"],
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,  # crun gives /dev/null away to the box's user, the host's own
             stdout=subprocess.PIPE,
             env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "XDG_RUNTIME_DIR": "/run"},
         )

@@ -105,6 +105,14 @@ def test_a_running_task_is_cancelled_and_says_by_whom(client: httpx.Client, admi
         assert client.post(f"/api/task/{task_id}/cancel").status_code == 409
 
 
+def test_a_task_that_is_cancelled_as_it_starts_is_asked_before_it_is_killed(client: httpx.Client) -> None:
+    for _ in range(6):
+        task_id = submit(client, "sleep 60")
+        wait_for(client, task_id, lambda task: task["status"] == "running")
+        client.post(f"/api/task/{task_id}/cancel")
+        assert ended(client, task_id)["exit_code"] == 143
+
+
 def test_a_task_runs_again_as_a_new_one_with_what_is_edited(client: httpx.Client) -> None:
     task_id = submit(client, "cat /proc/self/status | head -1; echo a")
     ended(client, task_id)

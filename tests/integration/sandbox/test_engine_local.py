@@ -16,10 +16,11 @@ import psutil
 import pytest
 import uvloop
 
-from lan_session_manager.engine.base import BoxStartError, Engine, Job, Lease
-from lan_session_manager.engine.local import LocalEngine
+from lan_session_manager.engine.base import BoxStartError, Ending, Engine, Job, Lease
+from lan_session_manager.engine.local import LocalConfig, LocalEngine
 from lan_session_manager.errors import StillActiveError
 from lan_session_manager.sandbox.box import opaque_id
+from lan_session_manager.sandbox.boxes import Boxes
 from lan_session_manager.states import Reason
 from tests.integration.sandbox.room import Room
 
@@ -123,14 +124,13 @@ def test_a_box_that_cannot_be_made_leaves_nothing(room: Room) -> None:
             with pytest.raises(KeyError):
                 await engine.ended(broken.task_id)
             await engine.cancel(broken.task_id, Reason.START_FAILED)
-        assert not room.groups() or (await engine.release("10_0_0_1"), not room.groups())[1]
+        await engine.release("10_0_0_1")
+        assert not room.groups()
 
     room.with_engine(work)
 
 
 def test_an_engine_that_is_not_prepared_starts_nothing(room: Room) -> None:
-    from lan_session_manager.engine.local import LocalConfig
-
     job = room.job("touch", "x")
 
     async def main() -> None:
@@ -162,6 +162,7 @@ def test_it_works_in_the_loop_of_the_server_and_leaks_no_descriptor(room: Room) 
     async def main() -> None:
         async with room.engine() as engine:
             await room.ran(engine, jobs[0])
+            assert [piece.data async for piece in engine.follow(jobs[0].task_id, 0)] == [b"x\n"]
             await engine.release(jobs[0].workspace)
             before = len(os.listdir("/proc/self/fd"))
             for job in jobs[1:]:
@@ -385,16 +386,16 @@ def test_tasks_outlive_a_server_that_is_killed_and_are_adopted(room: Room) -> No
 
 def test_an_end_that_is_known_stays_known_for_every_later_server(room: Room) -> None:
     job = room.job("/usr/bin/python3", "-c", "kept = bytearray(400 << 20)")
-    seen = []
+    seen: list[tuple[Lease, Ending]] = []
 
     async def first(engine: LocalEngine) -> None:
-        seen.append(await engine.start(job))
-        seen.append(await engine.ended(job.task_id))
+        seen.append((await engine.start(job), await engine.ended(job.task_id)))
 
     async def later(engine: LocalEngine) -> None:
-        assert await engine.adopt(seen[0])
-        assert await engine.start(job) == seen[0]
-        assert await engine.ended(job.task_id) == seen[1]
+        [(lease, ending)] = seen
+        assert await engine.adopt(lease)
+        assert await engine.start(job) == lease
+        assert await engine.ended(job.task_id) == ending
 
     room.with_engine(first)
     room.with_engine(later)
@@ -436,13 +437,11 @@ def test_a_time_limit_that_passes_while_no_server_runs_holds_at_the_next_start(r
 def test_a_box_that_was_made_but_not_started_is_started_by_the_next_server(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lan_session_manager.sandbox.boxes import Boxes
-
     job = room.job("/bin/bash", "-c", "echo ran")
 
     async def die_before_the_start(engine: LocalEngine) -> None:
         with monkeypatch.context() as patched:
-            patched.setattr(Boxes, "start", lambda self, box_id: None)
+            patched.setattr(Boxes, "start", lambda *_: None)
             await engine.start(job)
 
     async def later(engine: LocalEngine) -> None:

@@ -108,6 +108,16 @@ def test_a_file_that_changes_meanwhile_does_not_break_the_archive(workspace: Wor
     assert len(made.namelist()) == 3
 
 
+def test_a_file_that_grows_on_and_on_ends_in_the_archive(workspace: Workspace, disk: Path) -> None:
+    path = put(disk / "outputs/a", b"x" * (3 * MB + 5))
+    stream = archive(workspace, ("outputs",))
+    taken = [next(stream)]
+    with path.open("ab") as file:
+        file.write(b"more" * MB)
+    made = zipfile.ZipFile(io.BytesIO(b"".join([*taken, *stream])))
+    assert made.read("outputs/a") == b"x" * (3 * MB + 5)
+
+
 def test_what_is_beyond_the_bounds_is_said_in_the_archive(
     workspace: Workspace, disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -39,6 +39,7 @@ def test_a_file_that_grows_gives_what_it_had_and_one_that_shrinks_ends(workspace
         with path.open("ab") as file:
             file.write(b"y" * 1000)
         assert b"".join(opened.read()) == b"x" * 100
+        assert b"".join(opened.read(90, 500)) == b"x" * 10
         os.truncate(path, 40)
         assert b"".join(opened.read()) == b"x" * 40
         os.truncate(path, 0)

@@ -1,5 +1,7 @@
 import json
 import os
+import stat
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from lan_session_manager.errors import NotFoundError, SecurityError
 from lan_session_manager.workspace import Workspace, listing
 from lan_session_manager.workspace.download import Download
-from lan_session_manager.workspace.listing import Entry, EntryType, list_directory
+from lan_session_manager.workspace.listing import Entry, EntryType, entry_of, list_directory
 from lan_session_manager.workspace.paths import parse_path
 from lan_session_manager.workspace.remove import remove
 
@@ -39,6 +41,13 @@ def test_a_listing_has_directories_first_and_says_what_each_entry_is(workspace: 
     ]
     assert found.entries[2] == Entry("b.txt", EntryType.FILE, 5, 1000.5)
     assert not found.truncated
+
+
+@pytest.mark.parametrize("when", [-(2**62), -1, 0, 2**62])
+def test_whatever_time_a_task_gives_a_file_a_calendar_has_it(when: int) -> None:
+    info = os.stat_result((stat.S_IFREG, 0, 0, 1, 0, 0, 5, 0, when, 0))
+    told = datetime.fromtimestamp(entry_of(b"a", info).modified, UTC)
+    assert (told.timestamp() == when) == (abs(when) < 2**40)
 
 
 def test_the_workspace_itself_can_be_listed(workspace: Workspace) -> None:

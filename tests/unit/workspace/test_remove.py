@@ -1,4 +1,5 @@
 import os
+import resource
 import threading
 from contextlib import suppress
 from pathlib import Path
@@ -115,7 +116,12 @@ def test_directories_far_deeper_than_any_path_are_deleted(workspace: Workspace, 
         os.close(at)
         at = step
     os.close(at)
-    delete(workspace, "temp/d")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (128, hard))
+    try:
+        delete(workspace, "temp/d")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     delete(workspace, "temp")
     assert os.listdir(disk / "temp") == []
 

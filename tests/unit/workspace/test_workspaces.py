@@ -71,7 +71,9 @@ def test_a_workspace_is_its_sessions_alone(workspace: Workspace, disk: Path) -> 
 
 def test_making_a_workspace_again_keeps_everything(workspace: Workspace, disk: Path) -> None:
     put(disk / "inputs/file")
+    disk.chmod(0o777)
     workspace.create()
+    assert mode(disk) == 0o700
     assert (disk / "inputs/file").read_bytes() == b"data"
     assert sorted(os.listdir(disk)) == ["inputs", "outputs", "temp"]
 

@@ -1,0 +1,43 @@
+"""Every session has host user ids of its own, and names on the host say nothing."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lan_session_manager.sandbox.box import (
+    FIRST_HOST_UID,
+    LAST_SLOT,
+    RANGE_SIZE,
+    group_id,
+    opaque_id,
+    user_range,
+)
+
+SLOTS = st.integers(0, LAST_SLOT)
+
+
+@given(SLOTS, SLOTS)
+def test_two_slots_share_no_user(first: int, second: int) -> None:
+    assert (abs(user_range(first) - user_range(second)) >= RANGE_SIZE) == (first != second)
+
+
+@given(SLOTS)
+def test_no_slot_has_a_user_of_the_host_or_one_beyond_32_bits(slot: int) -> None:
+    assert FIRST_HOST_UID <= user_range(slot) < user_range(slot) + RANGE_SIZE <= 2**32 - 1
+
+
+@pytest.mark.parametrize("slot", [-1, LAST_SLOT + 1, 2**32, -(2**64)])
+def test_a_slot_without_users_is_refused(slot: int) -> None:
+    with pytest.raises(ValueError, match="no user ids"):
+        user_range(slot)
+
+
+def test_the_last_slot_is_the_last_that_fits() -> None:
+    assert user_range(LAST_SLOT) + 2 * RANGE_SIZE > 2**32 - 1
+
+
+@given(st.text(min_size=1), st.text(min_size=1))
+def test_names_on_the_host_are_hex_digits_and_differ(first: str, second: str) -> None:
+    for name in (opaque_id, group_id):
+        assert set(name(first).removeprefix("s")) <= set("0123456789abcdef")
+        assert (name(first) == name(second)) == (first == second)

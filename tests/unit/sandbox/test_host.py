@@ -1,0 +1,91 @@
+"""What the host tells is read as it is, odd names and processes that are gone included."""
+
+import os
+import signal
+import subprocess
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from lan_session_manager.sandbox import host
+
+V1 = "36 35 0:31 / /sys/fs/cgroup/memory rw,relatime shared:15 - cgroup cgroup rw,memory\n"
+V2 = "37 35 0:32 / /sys/fs/cgroup/unified rw,relatime - cgroup2 cgroup2 rw\n"
+ODD = "40 35 8:1 /a /mnt/a\\040b\\011c\\134d\u2028e rw - ext4 /dev/sda1 rw,errors=remount-ro\n"
+
+
+def test_mounts_are_read_with_their_types_options_and_odd_names() -> None:
+    memory, unified, odd = host.parse_mounts(V1 + V2 + ODD)
+    assert (memory.point, memory.kind) == (Path("/sys/fs/cgroup/memory"), "cgroup")
+    assert memory.options == {"rw", "memory"}
+    assert unified.kind == "cgroup2"
+    assert odd.point == Path("/mnt/a b\tc\\d\u2028e")
+
+
+def test_this_machines_mounts_can_be_read() -> None:
+    assert Path("/proc") in {mount.point for mount in host.read_mounts()}
+
+
+@pytest.mark.parametrize(
+    ("text", "found"), [(V1 + V2, Path("/sys/fs/cgroup/unified")), (V2, None), (V1, None), (ODD, None)]
+)
+def test_a_second_hierarchy_beside_version_1_is_found(text: str, found: Path | None) -> None:
+    assert host.hybrid_mount(host.parse_mounts(text)) == found
+
+
+@pytest.mark.root
+def test_private_mounts_are_of_one_thread_and_its_children_alone() -> None:
+    if os.geteuid() != 0:
+        pytest.skip("a mount namespace needs root")
+    if host.hybrid_mount(host.read_mounts()) is None:
+        pytest.skip("this machine has no second cgroup hierarchy to hide")
+
+    def inside() -> tuple[bool, bool]:
+        child = subprocess.run(["/bin/cat", "/proc/self/mountinfo"], capture_output=True, text=True, check=True)
+        own = host.hybrid_mount(host.read_mounts())
+        return own is None, host.hybrid_mount(host.parse_mounts(child.stdout)) is None
+
+    with ThreadPoolExecutor(1, initializer=host.enter_private_mounts) as pool:
+        assert pool.submit(inside).result() == (True, True)
+    assert host.hybrid_mount(host.read_mounts()) is not None
+
+
+def test_a_process_is_known_by_its_id_and_start_together() -> None:
+    with subprocess.Popen(["sleep", "60"]) as process:
+        started = host.start_time(process.pid)
+        assert started is not None
+        assert host.open_process(process.pid, started + 1) is None
+        fd = host.open_process(process.pid, started)
+        assert fd is not None
+        assert not host.wait_for(fd, 0)
+        signal.pidfd_send_signal(fd, signal.SIGKILL)
+        assert host.wait_for(fd, 10)
+        # Its parent has not asked for its exit status yet: it has a start time, and it has ended.
+        assert host.start_time(process.pid) == started
+        assert host.open_process(process.pid, started) is None
+        os.close(fd)
+    assert host.start_time(process.pid) is None
+    assert host.open_process(process.pid, started) is None
+
+
+def test_a_child_is_told_from_other_processes() -> None:
+    with subprocess.Popen(["sleep", "60"]) as process:
+        fd = host.open_child(process.pid, os.getpid())
+        assert fd is not None
+        os.close(fd)
+        assert host.open_child(process.pid, 1) is None
+        process.kill()
+    assert host.open_child(process.pid, os.getpid()) is None
+
+
+def test_a_name_with_brackets_does_not_mislead(tmp_path: Path) -> None:
+    program = tmp_path / "a) R 1 ("
+    program.symlink_to("/bin/sleep")
+    with subprocess.Popen([str(program), "60"]) as process:
+        end = time.monotonic() + 10
+        while Path(f"/proc/{process.pid}/comm").read_text() != "a) R 1 (\n" and time.monotonic() < end:
+            time.sleep(0.01)
+        assert host.parent(process.pid) == os.getpid()
+        process.kill()
