@@ -36,7 +36,8 @@ _SOURCES = {str(source): source for source in SourceType}
 def _task(row: sqlite3.Row) -> TaskRecord:
     # By position, in the order of _TASK: a dashboard reads a hundred of these.
     seq, task_id, session_id, number, state, runner, source, description, command, memory_mb, time_s, *rest = row
-    created_at, started_at, ended_at, exit_code, reason, detail, child, isolation, cpu_s, peak, outputs, total, stop = rest
+    created_at, started_at, ended_at, exit_code, reason, detail, child, isolation, *rest = rest
+    cpu_s, peak, outputs, total, stop = rest
     return TaskRecord(
         seq,
         task_id,

@@ -5,6 +5,7 @@ import json
 import os
 import resource
 import secrets
+import shutil
 import statistics
 import subprocess
 import time
@@ -17,7 +18,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from lan_session_manager.sandbox import bundle, host
 from lan_session_manager.sandbox.box import TASK_UID, Box, BoxLimits, GroupLimits, group_id, opaque_id, user_range
 from lan_session_manager.sandbox.cgroups import find_cgroups
-from lan_session_manager.sandbox.rootfs import make_system, remove_system
+from lan_session_manager.sandbox.rootfs import make_system
 from lan_session_manager.sandbox.runtime import Runtime, find_runtimes
 from tests.server import Server, start_server
 
@@ -126,10 +127,7 @@ class _Bare:
     def __exit__(self, *_: object) -> None:
         self._cgroups.remove_group(group_id("bench"))
         self._cgroups.remove()
-        remove_system(self._run / "rootfs")
-        for path in sorted(self._run.rglob("*"), reverse=True):
-            path.rmdir() if path.is_dir() else path.unlink()
-        self._run.rmdir()
+        shutil.rmtree(self._run)
 
     def run(self) -> float:
         """Milliseconds from the start of the runtime to the first byte that the command prints."""
