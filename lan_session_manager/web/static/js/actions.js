@@ -10,8 +10,8 @@ import { T } from "./text.js";
 
 const RELOAD_AFTER_MS = 8000;
 
-// The last event before the connection was lost. The dashboard that a new connection begins with is newer: what is replayed
-// up to it is only told.
+// The last event before the connection was lost. The dashboard that a new connection begins with is newer: what is
+// replayed up to it is only told.
 let lastSeen = null;
 
 const messageListeners = new Set();
@@ -75,9 +75,12 @@ async function checkAddress() {
   }
 }
 
-/** Loads the dashboard for the first time, and keeps trying while the server cannot be reached. */
-export async function start() {
-  store.set({ phase: "loading", error: null });
+/**
+ * Loads the dashboard for the first time, and keeps trying while the server cannot be reached.
+ * @param {boolean} [again] by itself: what is shown stays, with the focus in it
+ */
+export async function start(again = false) {
+  if (!again) store.set({ phase: "loading", error: null });
   try {
     const { ip } = await api.clientIp();
     store.set({ ip });
@@ -88,7 +91,8 @@ export async function start() {
   } catch (error) {
     if (!(error instanceof api.ApiError)) throw error;
     store.set({ phase: "error", error: error.status ? error.message : T.page.unreachable });
-    if (!error.status || error.status >= 500) setTimeout(() => store.get().phase === "error" && start(), RELOAD_AFTER_MS);
+    if (error.status && error.status < 500) return;
+    setTimeout(() => store.get().phase === "error" && start(true), RELOAD_AFTER_MS);
   }
 }
 
@@ -136,28 +140,31 @@ export async function submit({ command, runner, limits }, key) {
 }
 
 /** @param {string} id */
-export const cancel = (id) => attempt(async () => {
-  const task = await api.cancelTask(id);
-  if (task?.task_id) store.set(applyTask(store.get(), task));
-});
+export const cancel = (id) =>
+  attempt(async () => {
+    const task = await api.cancelTask(id);
+    if (task?.task_id) store.set(applyTask(store.get(), task));
+  });
 
 /** @param {string} id @param {object | null} [limits] other limits than it had */
-export const rerun = (id, limits = null) => attempt(async () => {
-  const task = await api.rerunTask(id, limits ? { limits } : {});
-  if (task?.task_id) showTask(task);
-});
+export const rerun = (id, limits = null) =>
+  attempt(async () => {
+    const task = await api.rerunTask(id, limits ? { limits } : {});
+    if (task?.task_id) showTask(task);
+  });
 
 /** One that waits is cancelled first: the server deletes only what has ended. @param {string} id */
-export const remove = (id) => attempt(async () => {
-  if (store.get().tasks.get(id)?.status === "queued") await api.cancelTask(id);
-  await api.deleteTask(id);
-  store.set(applyDeleted(store.get(), id));
-  if (PHONE.matches) goTo("#tasks");
-});
+export const remove = (id) =>
+  attempt(async () => {
+    if (store.get().tasks.get(id)?.status === "queued") await api.cancelTask(id);
+    await api.deleteTask(id);
+    store.set(applyDeleted(store.get(), id));
+    if (PHONE.matches) goTo("#tasks");
+  });
 
-/** @param {string} path a file or a folder in the workspace; of inputs/, outputs/ and temp/ only what is in them goes */
-export const removeFile = (path) => attempt(async () => {
-  await api.deleteFile(store.get().ip, path);
-  store.set({ filesVersion: store.get().filesVersion + 1 });
-});
-
+/** Of inputs/, outputs/ and temp/ only what is in them goes. @param {string} path a file or a folder */
+export const removeFile = (path) =>
+  attempt(async () => {
+    await api.deleteFile(store.get().ip, path);
+    store.set({ filesVersion: store.get().filesVersion + 1 });
+  });

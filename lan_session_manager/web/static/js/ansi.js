@@ -1,6 +1,6 @@
 /**
- * Lines with escape codes, as spans of plain text with class names. Colours and bold are kept; every other code is dropped,
- * and what could mislead the eye is made visible. Pure functions: nothing here touches the document.
+ * Lines with escape codes, as spans of plain text with class names. Colours and bold are kept; every other code is
+ * dropped, and what could mislead the eye is made visible. Pure functions: nothing here touches the document.
  *
  * @typedef {{fg: string, bold: boolean, dim: boolean}} Style
  * @typedef {{text: string, cls: string}} Span
@@ -15,8 +15,16 @@ const COLOURS = ["", "r", "g", "y", "bl", "m", "c", ""];
 
 // In this order: operating system commands and other strings up to their end, CSI sequences, escapes of two or three
 // characters, one-byte CSI. The last alternative takes a sequence that the chunk has cut off.
-const ESCAPES =
-  /\u001b[\]PX^_][^\u0007\u001b]*(?:\u0007|\u001b\\|$)|(?:\u001b\[|\u009b)([0-9:;<=>?]*)[ -/]*([@-~]|$)|\u001b[ -/]*(?:[0-~]|$)/g;
+const ESCAPES = new RegExp(
+  [
+    /\u001b[\]PX^_][^\u0007\u001b]*(?:\u0007|\u001b\\|$)/,
+    /(?:\u001b\[|\u009b)([0-9:;<=>?]*)[ -/]*([@-~]|$)/,
+    /\u001b[ -/]*(?:[0-~]|$)/,
+  ]
+    .map((part) => part.source)
+    .join("|"),
+  "g",
+);
 
 // The cube of 256 colours, and 24-bit colours, come down to the nearest of the six hues that both themes have in AA.
 function hueOf(r, g, b) {
@@ -24,7 +32,11 @@ function hueOf(r, g, b) {
   const low = Math.min(r, g, b);
   if (high - low < 48) return high < 160 && high > 40 ? "d" : "";
   const middle = (high + low) / 2;
-  return { 4: "r", 2: "g", 1: "bl", 6: "y", 5: "m", 3: "c" }[(r > middle ? 4 : 0) + (g > middle ? 2 : 0) + (b > middle ? 1 : 0)] ?? "";
+  return (
+    { 4: "r", 2: "g", 1: "bl", 6: "y", 5: "m", 3: "c" }[
+      (r > middle ? 4 : 0) + (g > middle ? 2 : 0) + (b > middle ? 1 : 0)
+    ] ?? ""
+  );
 }
 
 function fromPalette(n) {
@@ -67,7 +79,8 @@ const className = ({ fg, bold, dim }) => [bold && "b", fg || (dim && "d")].filte
 const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
 
 /**
- * One line, without its newline. A carriage return starts the line again, as progress bars mean it; a backspace takes a character back.
+ * One line, without its newline. A carriage return starts the line again, as progress bars mean it; a backspace takes a
+ * character back.
  * @param {string} raw
  * @param {Style} style at the start of the line
  * @returns {{spans: Span[], style: Style}} and the style that the next line starts with

@@ -61,7 +61,7 @@ export async function call(path, { timeoutMs = TIMEOUT_MS, ...options } = {}) {
 }
 
 /** @param {string} path @param {object} [options] @returns {Promise<any>} */
-export const getJson = async (path, options) => (await call(path, options)).json();
+const getJson = async (path, options) => (await call(path, options)).json();
 
 const send = async (method, path, body) => {
   const headers = { "Content-Type": "application/json" };
@@ -73,7 +73,7 @@ const task = (id) => `/api/task/${encodeURIComponent(id)}`;
 const workspace = (ip) => `/api/workspace/${encodeURIComponent(ip)}`;
 
 /** @param {string} path @returns {string} each segment encoded, the slashes kept */
-export const encodePath = (path) => path.split("/").map(encodeURIComponent).join("/");
+const encodePath = (path) => path.split("/").map(encodeURIComponent).join("/");
 
 export const clientIp = () => getJson("/api/client-ip", { timeoutMs: 8000 });
 export const dashboard = (ip) => getJson(`/api/dashboard/${encodeURIComponent(ip)}`, { timeoutMs: 8000 });

@@ -1,4 +1,4 @@
-// Runs before the first paint, so that a remembered theme never flashes the other one. Not a module: modules run too late.
+// Runs before the first paint, so that a remembered theme never flashes the other one. No module: those run too late.
 (function () {
   try {
     var theme = localStorage.getItem("lsm.theme");

@@ -30,12 +30,17 @@ export function edit(changes) {
 /** @param {any} dash @param {any} written the draft @returns {string} its runner, or the first one there is */
 export function runnerOf(dash, written) {
   const names = dash.runners.map((runner) => runner.name);
-  return names.includes(written.runner) ? written.runner : names[0] ?? "";
+  return names.includes(written.runner) ? written.runner : (names[0] ?? "");
 }
 
-/** @param {any} dash @param {any} written the draft @returns {{memory_mb: number, time_s: number}} within what may be asked for */
+/**
+ * @param {any} dash
+ * @param {any} written the draft
+ * @returns {{memory_mb: number, time_s: number}} within what may be asked for
+ */
 export function limitsOf(dash, written) {
-  const within = (limit, value) => (typeof value === "number" && value > 0 && value <= limit.max ? value : limit.default);
+  const within = (limit, value) =>
+    typeof value === "number" && value > 0 && value <= limit.max ? value : limit.default;
   return {
     memory_mb: within(dash.limits.memory_mb, written.limits.memory_mb),
     time_s: within(dash.limits.time_s, written.limits.time_s),
@@ -43,7 +48,8 @@ export function limitsOf(dash, written) {
 }
 
 /** @param {any} list of uploads @returns {boolean} whether a file of this draft is still on its way */
-export const isUploading = (list) => list.some((one) => one.attached && (one.state === "sending" || one.state === "waiting"));
+export const isUploading = (list) =>
+  list.some((one) => one.attached && (one.state === "sending" || one.state === "waiting"));
 
 /** @param {any} dash @returns {boolean} whether the server can run tasks at all */
 export const canRun = (dash) => dash.runners.length > 0 && Boolean(dash.swarm_health.isolation);
@@ -73,7 +79,10 @@ export async function sendDraft() {
   const key = written.key || newKey();
   draft.set({ sending: true, error: "", key });
   try {
-    await submit({ command: written.command.trim(), runner: runnerOf(dash, written), limits: limitsOf(dash, written) }, key);
+    await submit(
+      { command: written.command.trim(), runner: runnerOf(dash, written), limits: limitsOf(dash, written) },
+      key,
+    );
     edit({ command: "" });
     clearAttached();
   } catch (error) {

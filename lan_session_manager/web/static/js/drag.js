@@ -18,17 +18,24 @@ export function useDragOver({ attached = false } = {}) {
     depth.current = Math.max(0, depth.current + by);
     setOver(depth.current > 0);
   };
-  return [over, {
-    onDragEnter: (event) => hasFiles(event) && step(1),
-    onDragLeave: (event) => hasFiles(event) && step(-1),
-    onDrop: (event) => {
-      step(-Infinity);
-      take(event, { attached });
+  return [
+    over,
+    {
+      onDragEnter: (event) => hasFiles(event) && step(1),
+      onDragLeave: (event) => hasFiles(event) && step(-1),
+      onDrop: (event) => {
+        step(-Infinity);
+        take(event, { attached });
+      },
     },
-  }];
+  ];
 }
 
-/** Uploads what was dropped, unless a place further in has taken it already. @param {DragEvent} event @param {{attached?: boolean}} [options] */
+/**
+ * Uploads what was dropped, unless a place further in has taken it already.
+ * @param {DragEvent} event
+ * @param {{attached?: boolean}} [options]
+ */
 export function take(event, { attached = false } = {}) {
   if (event.defaultPrevented || !hasFiles(event)) return;
   event.preventDefault();

@@ -1,4 +1,4 @@
-/** First tasks to try. Each runs in a bare sandbox, with the standard tools only, and without any file of the user's. */
+/** First tasks to try. Each runs in a bare sandbox, with standard tools only, and without any file of the user's. */
 
 const CSV = `# Summarise a CSV file
 import csv, pathlib, statistics
@@ -53,7 +53,17 @@ export const EXAMPLES = [
     runner: "python",
     command: CSV,
   },
-  { title: "List your files", about: "Everything in inputs/, outputs/ and temp/", runner: "shell", command: "ls -lhR inputs outputs temp" },
-  { title: "Measure disk usage", about: "How much each folder takes, written to outputs/usage.txt", runner: "shell", command: "du -h inputs outputs temp | tee outputs/usage.txt" },
+  {
+    title: "List your files",
+    about: "Everything in inputs/, outputs/ and temp/",
+    runner: "shell",
+    command: "ls -lhR inputs outputs temp",
+  },
+  {
+    title: "Measure disk usage",
+    about: "How much each folder takes, written to outputs/usage.txt",
+    runner: "shell",
+    command: "du -h inputs outputs temp | tee outputs/usage.txt",
+  },
   { title: "Count primes", about: "Ten seconds of work, to watch a log grow", runner: "python", command: PRIMES },
 ];

@@ -1,11 +1,11 @@
-/** The folders of the workspace that have been opened, and what is in them. Each is asked for when it is first opened. */
+/** The folders of the workspace that have been opened, and what is in them. Each is asked for when it is opened. */
 
 import { listFolder } from "./api.js";
 import { createStore, store } from "./store.js";
 
 export const ROOTS = ["inputs", "outputs", "temp", "shared"];
 
-/** `folders`: path to {state: "loading" | "ready" | "failed", entries, truncated}; `open`: the paths that are unfolded. */
+/** `folders`: path to {state: "loading" | "ready" | "failed", entries, truncated}; `open`: which are unfolded. */
 export const files = createStore({ folders: {}, open: { inputs: true, outputs: true } });
 
 const put = (path, folder) => files.set({ folders: { ...files.get().folders, [path]: folder } });
@@ -22,7 +22,11 @@ export async function load(path) {
   if (!known) put(path, { state: "loading", entries: [], truncated: false });
   try {
     const answer = await listFolder(store.get().ip, path);
-    put(path, { state: "ready", entries: [...answer.entries].sort(byKindAndName), truncated: Boolean(answer.truncated) });
+    put(path, {
+      state: "ready",
+      entries: [...answer.entries].sort(byKindAndName),
+      truncated: Boolean(answer.truncated),
+    });
   } catch (error) {
     if (error.status === 404 && !ROOTS.includes(path)) {
       // Gone since its parent was listed.

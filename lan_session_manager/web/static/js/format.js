@@ -90,12 +90,14 @@ export function shortSession(sessionId) {
 // What could hide, reorder or break the text around it: controls, line separators, zero-width and bidirectional marks.
 const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]/g;
 
+const hex = (number, digits) => number.toString(16).toUpperCase().padStart(digits, "0");
+
 // How the server shows the bytes of a file name that are no text.
 const RAW_BYTE = /[\uef80-\uefff]/g;
-const rawByte = (character) => `‹0x${(character.charCodeAt(0) - 0xef00).toString(16).toUpperCase()}›`;
+const rawByte = (character) => `‹0x${hex(character.charCodeAt(0) - 0xef00, 2)}›`;
 
-/** @param {string} character @returns {string} its code point; symbols for controls exist, but not in every device's fonts */
-export const codePoint = (character) => `‹U+${character.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}›`;
+/** @param {string} character @returns {string} its code point: there are symbols for controls, but not in every font */
+export const codePoint = (character) => `‹U+${hex(character.charCodeAt(0), 4)}›`;
 
 /**
  * Text of strangers with everything invisible made visible: a newline in a file name reads "‹U+000A›".
@@ -103,12 +105,18 @@ export const codePoint = (character) => `‹U+${character.charCodeAt(0).toString
  */
 export const visible = (text) => String(text).replace(UNSEEN, codePoint).replace(RAW_BYTE, rawByte);
 
+/** @param {string} text of several lines @returns {string} the same, with line ends and tabs left as they are */
+export const visibleText = (text) => text.replace(/[^\n\t]+/g, visible).replace(/\r(?=\n|$)/g, "");
+
 /**
  * The one-line title of a task: a comment that opens the command ("# Sales by region"), else its first line.
  * @param {string} command
  */
 export function titleOf(command) {
-  const lines = command.split("\n").map((line) => line.trim()).filter((line) => line && !line.startsWith("#!"));
+  const lines = command
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line && !line.startsWith("#!"));
   const first = lines[0] ?? "";
   const comment = /^#+\s*(\S.*)$/.exec(first);
   const title = comment && lines.length > 1 ? comment[1] : first;

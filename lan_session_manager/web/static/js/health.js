@@ -11,13 +11,15 @@ export const isDiskLow = (swarm) => swarm.disk_free_mb < LITTLE_DISK_MB;
 /**
  * @param {any} swarm `swarm_health`
  * @param {number} lostSince ms, 0 while connected
- * @returns {{icon: string, cls: string, short: string, rest: string}} icon and class of the state, and the sentence in two parts
+ * @returns {{icon: string, cls: string, short: string, rest: string}} `short` and `rest` together are the sentence
  */
 export function healthOf(swarm, lostSince) {
-  if (lostSince) return { icon: "warn", cls: "state--queued", short: T.health.unknown, rest: T.health.since(clock(lostSince)) };
+  if (lostSince)
+    return { icon: "warn", cls: "state--queued", short: T.health.unknown, rest: T.health.since(clock(lostSince)) };
   const busy = swarm.slots_busy >= swarm.slots;
   const room = busy ? T.health.busy(swarm.queue_length) : T.health.free(swarm.slots - swarm.slots_busy, swarm.slots);
-  if (swarm.status === "healthy") return { icon: "completed", cls: "state--completed", short: T.health.healthy, rest: room };
+  if (swarm.status === "healthy")
+    return { icon: "completed", cls: "state--completed", short: T.health.healthy, rest: room };
   let why = room;
   if (!swarm.isolation) why = T.health.noSandbox;
   else if (swarm.isolation.grade !== "full") why = T.health.isolation(visible(swarm.isolation.grade));

@@ -7,8 +7,8 @@ const PING_EVERY_MS = 12000;
 const SILENCE_MS = 22000;
 const NOT_YOURS = 1008;
 
-/** @param {number} attempt 1 for the first @returns {number} ms, spread so that a room of browsers does not come at once */
-export function waitBefore(attempt) {
+/** @param {number} attempt 1 for the first @returns {number} ms, spread: a room of browsers must not come at once */
+function waitBefore(attempt) {
   const full = attempt <= 1 ? FIRST_WAIT_MS : Math.min(LONGEST_WAIT_MS, 1000 * 2 ** (attempt - 2));
   return Math.round(full * (0.75 + Math.random() * 0.5));
 }

@@ -9,7 +9,7 @@ const POLL_MS = 5000;
 
 /**
  * @param {string} id of the task
- * @param {(changed: Set<import("./loglines.js").Line>) => void} onChange the feed has news: these lines, or only its state
+ * @param {(changed: Set<import("./loglines.js").Line>) => void} onChange there is news: these lines, or only the state
  */
 export function followLog(id, onChange) {
   const lines = new LogLines();

@@ -2,11 +2,11 @@
 
 import { PLAIN, parseLine } from "./ansi.js";
 
-export const MAX_LINES = 5000;
+const MAX_LINES = 5000;
 const TRIM_AT = MAX_LINES + 500;
 // A line without an end, such as a progress bar that never writes one, may not grow for ever.
 const MAX_RAW = 65536;
-export const MAX_SHOWN = 4000;
+const MAX_SHOWN = 4000;
 
 /**
  * @typedef {object} Line
@@ -69,7 +69,16 @@ export class LogLines {
     this.total += 1;
     const err = name === "stderr";
     if (err) this.errors += 1;
-    const line = { n: this.total, err, raw: "", spans: [], open: true, style: this.styles[name], gap: 0, seq: this.seq };
+    const line = {
+      n: this.total,
+      err,
+      raw: "",
+      spans: [],
+      open: true,
+      style: this.styles[name],
+      gap: 0,
+      seq: this.seq,
+    };
     this.seq += 1;
     this.lines.push(line);
     this.open[name] = line;

@@ -1,6 +1,6 @@
 /**
- * The lines of a log in the document, put there by hand: comparing thousands of lines at every chunk would cost more than the
- * lines do. Everything becomes text nodes, nothing is ever parsed as HTML.
+ * The lines of a log in the document, put there by hand: comparing thousands of lines at every chunk would cost more
+ * than the lines do. Everything becomes text nodes, nothing is ever parsed as HTML.
  */
 
 import { T } from "./text.js";

@@ -3,7 +3,7 @@
 import { duration, ms, visible } from "./format.js";
 import { O, SIGNALS } from "./text-outcomes.js";
 
-/** @param {import("./types.js").Task} task @returns {number} seconds it ran; NaN when it never started or has not ended */
+/** @param {import("./types.js").Task} task @returns {number} seconds it ran; NaN if it did not start or still runs */
 export function ranFor(task) {
   return (ms(task.ended_at) - ms(task.started_at)) / 1000;
 }
@@ -15,7 +15,7 @@ export function hasEnded(task) {
 
 const SIGNAL_NAME = /^SIG[A-Z0-9]+$/;
 
-/** @param {import("./types.js").Task} task @returns {string} what the server adds in words; a mere signal's name is said elsewhere */
+/** What the server adds in words; a mere signal's name is said elsewhere. @param {import("./types.js").Task} task */
 export function noteOf(task) {
   return SIGNAL_NAME.test(task.detail) ? "" : visible(task.detail);
 }
@@ -82,14 +82,19 @@ const next = (choices, now, max) => choices.find((choice) => choice > now && cho
  * What the failure callout says and offers.
  * @param {import("./types.js").Task} task failed
  * @param {any} dashboard for the limits and the quota
- * @returns {{title: string, body: string, detail: string, rerun: {label: string, limits: object | null}, edit: boolean}}
+ * @returns {{title: string, body: string, detail: string, edit: boolean,
+ *   rerun: {label: string, limits: object | null}}}
  */
 export function failure(task, dashboard) {
   const { memory_mb: memory, time_s: time } = dashboard.limits;
   const ran = ranFor(task);
   const again = { label: O.rerun, limits: null };
   const result = (title, body, rerun = again, edit = true) => ({
-    title, body, rerun, edit, detail: noteOf(task),
+    title,
+    body,
+    rerun,
+    edit,
+    detail: noteOf(task),
   });
   const moreMemory = () => {
     const mb = next(memory.choices, task.limits.memory_mb, memory.max);
@@ -97,7 +102,8 @@ export function failure(task, dashboard) {
   };
   switch (task.reason) {
     case "exit":
-      if (task.child_out_of_memory) return result(O.titles.exit(task.exit_code), O.bodies.childMemory(task.limits.memory_mb), moreMemory());
+      if (task.child_out_of_memory)
+        return result(O.titles.exit(task.exit_code), O.bodies.childMemory(task.limits.memory_mb), moreMemory());
       if (exitCause(task) === O.notFound) return result(O.titles.exit(127), O.bodies.notFound);
       if (exitCause(task) === O.notRunnable) return result(O.titles.exit(126), O.bodies.notRunnable);
       return result(O.titles.exit(task.exit_code), O.bodies.exit);

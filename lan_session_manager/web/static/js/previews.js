@@ -9,9 +9,42 @@ const TABLE_ROWS = 8;
 const TABLE_COLUMNS = 12;
 
 // Pictures that a browser decodes and that carry no script. The type is set here: what the server says is not asked.
-const IMAGES = { png: "image/png", jpg: "image/jpeg", jpeg: "image/jpeg", gif: "image/gif", webp: "image/webp", bmp: "image/bmp", avif: "image/avif" };
+const IMAGES = {
+  png: "image/png",
+  jpg: "image/jpeg",
+  jpeg: "image/jpeg",
+  gif: "image/gif",
+  webp: "image/webp",
+  bmp: "image/bmp",
+  avif: "image/avif",
+};
 const TABLES = { csv: ",", tsv: "\t" };
-const TEXTS = new Set(["txt", "md", "log", "json", "jsonl", "yaml", "yml", "toml", "ini", "xml", "html", "css", "js", "py", "sh", "sql", "r", "c", "h", "rs", "go", "svg", "tex", "out"]);
+const TEXTS = new Set([
+  "txt",
+  "md",
+  "log",
+  "json",
+  "jsonl",
+  "yaml",
+  "yml",
+  "toml",
+  "ini",
+  "xml",
+  "html",
+  "css",
+  "js",
+  "py",
+  "sh",
+  "sql",
+  "r",
+  "c",
+  "h",
+  "rs",
+  "go",
+  "svg",
+  "tex",
+  "out",
+]);
 
 const ending = (path) => /\.([0-9a-z]+)$/i.exec(path)?.[1].toLowerCase() ?? "";
 
@@ -33,7 +66,12 @@ export async function image(path) {
   return new Blob([await response.arrayBuffer()], { type: IMAGES[ending(path)] });
 }
 
-/** @param {string} path @param {number} bytes its size @returns {Promise<{text: string, whole: boolean}>} the beginning */
+/**
+ * The beginning of a file.
+ * @param {string} path
+ * @param {number} bytes its size
+ * @returns {Promise<{text: string, whole: boolean}>}
+ */
 export async function text(path, bytes) {
   if (!bytes) return { text: "", whole: true };
   const response = await call(fileUrl(store.get().ip, path), { headers: { Range: `bytes=0-${TEXT_BYTES - 1}` } });
@@ -44,13 +82,17 @@ export async function text(path, bytes) {
 /**
  * The first rows of a table.
  * @param {string} source @param {boolean} whole whether `source` is all of the file @param {string} path
- * @returns {{rows: string[][], columns: number, total: number | null}} `total`: rows without the head, if they were all seen
+ * @returns {{rows: string[][], columns: number, total: number | null}} `total`: rows without the head, if all were seen
  */
 export function table(source, whole, path) {
   const all = parseCsv(source, TABLES[ending(path)] ?? ",");
   if (!whole && all.length > 1) all.pop(); // cut somewhere in the middle
   const columns = all.reduce((most, row) => Math.max(most, row.length), 0);
-  return { rows: all.slice(0, TABLE_ROWS + 1).map((row) => row.slice(0, TABLE_COLUMNS)), columns, total: whole ? all.length - 1 : null };
+  return {
+    rows: all.slice(0, TABLE_ROWS + 1).map((row) => row.slice(0, TABLE_COLUMNS)),
+    columns,
+    total: whole ? all.length - 1 : null,
+  };
 }
 
 function parseCsv(source, separator) {

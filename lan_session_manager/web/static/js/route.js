@@ -4,7 +4,8 @@ const TABS = ["log", "outputs", "details"];
 
 /**
  * @param {string} hash
- * @returns {{view: "tasks" | "task" | "files" | "swarm", number: number | null, tab: "log" | "outputs" | "details" | null}}
+ * @returns {{view: "tasks" | "task" | "files" | "swarm", number: number | null,
+ *   tab: "log" | "outputs" | "details" | null}}
  */
 export function parseRoute(hash) {
   const task = /^#task_(\d{1,9})(?:\/(\w+))?$/.exec(hash);

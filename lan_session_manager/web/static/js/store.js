@@ -1,4 +1,4 @@
-/** The page's state, and how what the server says changes it. The `apply…` functions are pure: state in, changes out. */
+/** The state of the page, and what news of the server change in it. The `apply…` functions are pure. */
 
 import { ms, shortId } from "./format.js";
 import { T } from "./text.js";
@@ -6,7 +6,7 @@ import { T } from "./text.js";
 const RANK = { queued: 0, running: 1, completed: 2, failed: 2, cancelled: 2 };
 
 /** @returns {object} the state before anything is known */
-export function initialState() {
+function initialState() {
   return {
     phase: "loading", // loading | ready | error
     error: null,
@@ -65,12 +65,21 @@ function skewFrom(state, timestamp, now) {
  */
 export function applyDashboard(state, data, now) {
   const { my_tasks: list, ...dash } = data;
-  const sameServer = state.startedAt === dash.server.started_at && state.dash?.session.session_id === dash.session.session_id;
+  const sameServer =
+    state.startedAt === dash.server.started_at && state.dash?.session.session_id === dash.session.session_id;
   const common = { lastData: now, skew: skewFrom(state, dash.server.timestamp, now) };
   if (sameServer && dash.event_id < state.eventId) return common;
   const tasks = new Map(list.map((task) => [task.task_id, task]));
   const selectedId = tasks.has(state.selectedId) ? state.selectedId : null;
-  return { ...common, dash, tasks, order: byNewest(tasks), eventId: dash.event_id, startedAt: dash.server.started_at, selectedId };
+  return {
+    ...common,
+    dash,
+    tasks,
+    order: byNewest(tasks),
+    eventId: dash.event_id,
+    startedAt: dash.server.started_at,
+    selectedId,
+  };
 }
 
 /**
@@ -97,7 +106,7 @@ export function applyDeleted(state, id) {
   tasks.delete(id);
   const order = state.order.filter((other) => other !== id);
   const at = state.order.indexOf(id);
-  const selectedId = state.selectedId === id ? order[Math.min(at, order.length - 1)] ?? null : state.selectedId;
+  const selectedId = state.selectedId === id ? (order[Math.min(at, order.length - 1)] ?? null) : state.selectedId;
   return { tasks, order, selectedId };
 }
 
@@ -128,7 +137,8 @@ function applyActivity(state, message) {
  */
 export function applyMessage(state, message, now) {
   const base = { lastData: now, skew: skewFrom(state, message.timestamp, now) };
-  if (message.event === "dashboard_update" || message.event === "periodic_update") return applyDashboard(state, message.data, now);
+  if (message.event === "dashboard_update" || message.event === "periodic_update")
+    return applyDashboard(state, message.data, now);
   if (message.event === "activity") return { ...base, ...applyActivity(state, message) };
   if (!message.id) return base;
   if (message.event === "task_completed" && message.task) {
@@ -138,7 +148,8 @@ export function applyMessage(state, message, now) {
   if (message.id <= state.eventId) return base;
   base.eventId = message.id;
   if (message.event === "task_deleted") return { ...base, ...applyDeleted(state, message.task_id) };
-  if (message.event === "workspace_changed" || message.event === "task_completed") base.filesVersion = state.filesVersion + 1;
+  if (message.event === "workspace_changed" || message.event === "task_completed")
+    base.filesVersion = state.filesVersion + 1;
   return message.task ? { ...base, ...withTask(state, message.task) } : base;
 }
 

@@ -3,8 +3,22 @@
 import { count, duration, sizeMb } from "./format.js";
 
 export const SIGNALS = {
-  1: "SIGHUP", 2: "SIGINT", 3: "SIGQUIT", 4: "SIGILL", 5: "SIGTRAP", 6: "SIGABRT", 7: "SIGBUS", 8: "SIGFPE", 9: "SIGKILL",
-  11: "SIGSEGV", 13: "SIGPIPE", 14: "SIGALRM", 15: "SIGTERM", 24: "SIGXCPU", 25: "SIGXFSZ", 31: "SIGSYS",
+  1: "SIGHUP",
+  2: "SIGINT",
+  3: "SIGQUIT",
+  4: "SIGILL",
+  5: "SIGTRAP",
+  6: "SIGABRT",
+  7: "SIGBUS",
+  8: "SIGFPE",
+  9: "SIGKILL",
+  11: "SIGSEGV",
+  13: "SIGPIPE",
+  14: "SIGALRM",
+  15: "SIGTERM",
+  24: "SIGXCPU",
+  25: "SIGXFSZ",
+  31: "SIGSYS",
 };
 
 export const O = {
@@ -25,7 +39,6 @@ export const O = {
   failed: "Failed",
   because: (what, why) => `${what}: ${why}`,
 
-  ran: (what, ran) => `${what} after ${ran}`,
   titles: {
     exit: (code) => `The program ended with exit code ${code}`,
     signal: (name) => `The program was stopped by ${name}`,
@@ -41,18 +54,26 @@ export const O = {
   },
   bodies: {
     exit: "Any code but 0 means that the program itself reports a failure. The end of the log usually says why.",
-    notFound: "The sandbox has no program of that name. Check the spelling, or use one that is installed on the shared machine.",
-    notRunnable: "The file is there but cannot be run. Start it through its interpreter, for example with sh or python3.",
-    childMemory: (mb) => `A child process was stopped at the memory limit of ${sizeMb(mb)}. Give the task more memory, or work on less at once.`,
+    notFound: "The sandbox has no program of that name. Check the spelling, or use one that the shared machine has.",
+    notRunnable:
+      "The file is there but cannot be run. Start it through its interpreter, for example with sh or python3.",
+    childMemory: (mb) =>
+      `A child process was stopped at the limit of ${sizeMb(mb)}. Give the task more memory, or work on less at once.`,
     signal: "The program crashed or a process of the task ended it. The end of the log may say where.",
     out_of_memory: (ran, code) =>
-      `The task asked for more memory than it was allowed and was stopped${ran ? ` after ${ran}` : ""}${code === null ? "" : ` (exit ${code})`}. Give it more memory, or read the data in parts.`,
-    time_limit: (s) => `The task ran for ${duration(s)}, as long as it may, and was stopped. Give it more time, or split the work.`,
-    disk_quota: "The files in the workspace took all the space they may, so the task was stopped. Delete or download files, then run it again.",
-    output_limit: "The task was stopped because its log was full. Write long results to a file in outputs/ in place of printing them.",
-    session_ended: "The session of this device ended before the task did. Its files are kept; run it again to start over.",
-    lost: "The server, or the machine that ran it, stopped before the task ended. Nothing is wrong with the command: run it again.",
-    start_failed: "The sandbox for it could not be made. Run it again; tell the owner of this server if that does not help.",
+      `The task asked for more memory than it was allowed and was stopped${ran ? ` after ${ran}` : ""}` +
+      `${code === null ? "" : ` (exit ${code})`}. Give it more memory, or read the data in parts.`,
+    time_limit: (s) =>
+      `The task ran for ${duration(s)}, as long as it may, and was stopped. Give it more time, or split the work.`,
+    disk_quota:
+      "The workspace took all the space it may, so the task was stopped. Delete or download files, then run it again.",
+    output_limit:
+      "The task was stopped because its log was full. Write long results to outputs/ in place of printing them.",
+    session_ended:
+      "The session of this device ended before the task did. Its files are kept; run it again to start over.",
+    lost: "The server, or the machine that ran it, stopped before the task ended. Run it again.",
+    start_failed:
+      "The sandbox for it could not be made. Run it again; tell the owner of this server if that does not help.",
     dependency_failed: "It was never started. Mend the other task first, then run this one again.",
     other: "The end of the log may say why.",
   },
@@ -60,7 +81,6 @@ export const O = {
   rerunMemory: (mb) => `Run again with ${sizeMb(mb)}`,
   rerunTime: (s) => `Run again with ${duration(s)}`,
   edit: "Edit command",
-  showLog: "Show the log",
   exitCode: (code, why) => (why ? `${count(code)}, ${why}` : count(code)),
   stopped: "stopped by the sandbox: out of memory",
 };

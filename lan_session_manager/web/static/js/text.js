@@ -7,13 +7,10 @@ const plural = (n, one, many) => `${count(n)} ${n === 1 ? one : many}`;
 export const T = {
   product: "LAN Session Manager",
   dot: " · ",
-  cancel: "Cancel",
   close: "Close",
   dismiss: "Dismiss",
   retry: "Retry",
   tryAgain: "Try again",
-  none: "None",
-  unknown: "Unknown",
   reading: "Reading…",
   asOf: (time) => `As of ${time}`,
 
@@ -38,7 +35,14 @@ export const T = {
     said: (id, state) => `${id} ${state}`,
   },
 
-  who: { you: "You are ", session: "session ", workspace: "workspace ", youLabel: "You are", sessionLabel: "Session", workspaceLabel: "Workspace" },
+  who: {
+    you: "You are ",
+    session: "session ",
+    workspace: "workspace ",
+    youLabel: "You are",
+    sessionLabel: "Session",
+    workspaceLabel: "Workspace",
+  },
 
   health: {
     healthy: "Swarm healthy",
@@ -107,7 +111,9 @@ export const T = {
     uploading: "Uploading first",
     run: "Run",
     sending: "Sending",
-    noSandbox: "This server cannot run tasks now: its sandbox did not pass the self-test. The owner sees why where the server was started.",
+    noSandbox:
+      "This server cannot run tasks now: its sandbox did not pass the self-test. " +
+      "The owner sees why where the server was started.",
     mac: "⌘ ↵",
     keys: "Ctrl ↵",
   },
@@ -190,7 +196,8 @@ export const T = {
     cut: (n) => ` … ${plural(n, "more character", "more characters")}`,
     queued: "The log starts when the task starts.",
     empty: "The task printed nothing.",
-    lost: (time) => `Connection lost at ${time}. The task keeps running; the rest of its log loads when the connection is back.`,
+    lost: (time) =>
+      `Connection lost at ${time}. The task keeps running; the rest of its log loads when the connection is back.`,
     polling: "No live connection: new lines arrive every few seconds, without the mark for stderr.",
     unavailable: (why) => `The log could not be loaded: ${why}`,
     endNote: (word, ran) => (ran ? `${word} after ${ran}.` : `${word}.`),
@@ -198,15 +205,16 @@ export const T = {
   },
 
   outputs: {
-    none: "No files yet. What the task writes to outputs/ appears here.",
+    none: "The files that the task writes to outputs/ are listed here when it has ended.",
     noneEnded: "The task left no files in outputs/.",
-    appear: "Files appear here once the task has written them to outputs/.",
-    firstOf: (shown, total) => `${count(shown)} of ${plural(total, "file", "files")} are shown. The whole folder can be downloaded from the workspace.`,
+    firstOf: (shown, total) =>
+      `${count(shown)} of ${plural(total, "file", "files")} are shown. The workspace has them all.`,
     open: "Open in workspace",
     show: (name) => `Preview ${name}`,
     hide: (name) => `Close the preview of ${name}`,
     image: (w, h) => `${w} × ${h}, `,
-    table: (rows, columns, whole) => `${whole ? "" : "first "}${plural(rows, "row", "rows")}, ${plural(columns, "column", "columns")}, `,
+    table: (rows, columns, whole) =>
+      `${whole ? "" : "first "}${plural(rows, "row", "rows")}, ${plural(columns, "column", "columns")}, `,
     cut: "The beginning is shown; download the file for the rest.",
     noImage: "This is not a picture that can be shown. Download it to look inside.",
     failed: (why) => `No preview: ${why}`,
@@ -281,7 +289,6 @@ export const T = {
     saving: "Saving",
     paused: (part) => `Paused at ${percent(part)}`,
     stopped: (part) => `Stopped at ${percent(part)}`,
-    done: "Done",
     exists: "A file of this name is there already.",
     replace: "Replace",
     cancel: (name) => `Cancel the upload of ${name}`,
@@ -301,7 +308,8 @@ export const T = {
     tasks: (n) => `, ${n ? plural(n, "task", "tasks") : "no task"} running`,
     nobody: (n) => `No other user active, ${plural(n, "task", "tasks")} of others running`,
     background: (n) => `, ${plural(n, "background task", "background tasks")} running`,
-    chart: (from, to, cap) => `Running tasks in the swarm over the last 30 minutes: from ${from} to ${to}, capacity ${cap}.`,
+    chart: (from, to, cap) =>
+      `Running tasks in the swarm over the last 30 minutes: from ${from} to ${to}, capacity ${cap}.`,
     chartShort: (now, cap) => `Running tasks in the swarm: ${now} now, capacity ${cap}.`,
     ago: "30 min ago",
     now: "now",
@@ -329,7 +337,9 @@ export const T = {
   start: {
     title: "Run your first task",
     titleAgain: "Run a task",
-    lead: "It runs on the shared machine, not on this device. You can close the page; it keeps going, and the result waits for you here.",
+    lead:
+      "It runs on the shared machine, not on this device. " +
+      "You can close the page; it keeps going, and the result waits for you here.",
     drop: "Drop a file",
     dropHere: "Drop files here",
     dropOr: "or ",
@@ -351,12 +361,14 @@ export const T = {
       ["Yours alone", "Other people see how many tasks run, never whose or what."],
     ],
     fair: "Fair to all",
-    fairText: (tasks, quota) => `Up to ${plural(tasks, "task", "tasks")} at once and ${quota} of files for each session.`,
+    fairText: (tasks, quota) =>
+      `Up to ${plural(tasks, "task", "tasks")} at once and ${quota} of files for each session.`,
   },
 
   dialog: {
     deleteTask: (id) => `Delete ${id}?`,
-    deleteTaskBody: (title) => `“${title}” leaves the list, and its log is lost. Files that it wrote to outputs/ stay in the workspace.`,
+    deleteTaskBody: (title) =>
+      `“${title}” leaves the list, and its log is lost. Files that it wrote to outputs/ stay in the workspace.`,
     deleteTaskButton: (id) => `Delete ${id}`,
     deleteFile: (name) => `Delete ${name}?`,
     deleteFileBody: (bytes) => `The file (${bytes}) is removed from the workspace. It cannot be brought back.`,

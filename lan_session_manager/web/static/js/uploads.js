@@ -15,7 +15,8 @@ const parts = new Map(); // id -> {file, replace}
 let nextId = 1;
 let active = null; // {id, xhr}
 
-const update = (id, changes) => uploads.set({ list: uploads.get().list.map((one) => (one.id === id ? { ...one, ...changes } : one)) });
+const update = (id, changes) =>
+  uploads.set({ list: uploads.get().list.map((one) => (one.id === id ? { ...one, ...changes } : one)) });
 const find = (id) => uploads.get().list.find((one) => one.id === id);
 
 /**
@@ -30,7 +31,16 @@ export function upload(files, { attached = false, folders = [] } = {}) {
     // Half of a pair is no text, and no URL can hold it.
     const name = given.replace(/\p{Surrogate}/gu, "_");
     const one = {
-      id: nextId, name, path: `inputs/${name}`, size, loaded: 0, state: "waiting", error: "", startedAt: 0, attached, ...changes,
+      id: nextId,
+      name,
+      path: `inputs/${name}`,
+      size,
+      loaded: 0,
+      state: "waiting",
+      error: "",
+      startedAt: 0,
+      attached,
+      ...changes,
     };
     nextId += 1;
     fresh.push(one);
@@ -41,7 +51,8 @@ export function upload(files, { attached = false, folders = [] } = {}) {
       add(file.name, file.size, { state: "failed", error: T.upload.tooLarge(sizeMb(max)), attached: false });
     } else parts.set(add(file.name, file.size, {}), { file, replace: false });
   }
-  for (const name of folders) add(name, 0, { state: "failed", error: T.workspace.folder(visible(name)), attached: false });
+  for (const name of folders)
+    add(name, 0, { state: "failed", error: T.workspace.folder(visible(name)), attached: false });
   uploads.set({ list: [...uploads.get().list, ...fresh] });
   next();
 }
@@ -90,7 +101,7 @@ function settle(id, changes) {
   next();
 }
 
-/** Takes an upload off the list; one under way is stopped. What has arrived whole stays in the workspace. @param {number} id */
+/** Takes an upload off the list; one under way is stopped. What has arrived whole stays. @param {number} id */
 export function dismiss(id) {
   const stopping = active?.id === id ? active : null;
   uploads.set({ list: uploads.get().list.filter((one) => one.id !== id) });
@@ -103,7 +114,11 @@ export function dismiss(id) {
   }
 }
 
-/** Sends a failed or stopped one again from the start. @param {number} id @param {boolean} [replace] over a file of the same name */
+/**
+ * Sends a failed or stopped one again, from the start.
+ * @param {number} id
+ * @param {boolean} [replace] a file of the same name
+ */
 export function retry(id, replace = false) {
   const part = parts.get(id);
   if (!part) return;

@@ -24,7 +24,8 @@ const VIEWS = [["tasks", "tasks"], ["files", "dir"], ["swarm", "swarm"]];
 function TabBar({ view }) {
   const now = view === "task" ? "tasks" : view;
   return html`<nav class="tabbar" aria-label=${T.page.sections}>
-    ${VIEWS.map(([name, icon]) => html`<a key=${name} href=${`#${name}`} class=${name === now ? "on" : ""} aria-current=${name === now ? "page" : undefined}><${Icon} name=${icon} />${T.page.views[name]}</a>`)}
+    ${VIEWS.map(([name, icon]) => html`<a key=${name} href=${`#${name}`} class=${name === now ? "on" : ""}
+      aria-current=${name === now ? "page" : undefined}><${Icon} name=${icon} />${T.page.views[name]}</a>`)}
   </nav>`;
 }
 
@@ -32,7 +33,8 @@ function Notice() {
   const notice = useStore((state) => state.notice);
   if (!notice) return null;
   return html`<div class="notice" role="alert"><${Icon} name="warn" /><p class="grow">${notice}</p>
-    <button class="ib" type="button" aria-label=${T.dismiss} title=${T.dismiss} onClick=${() => store.set({ notice: null })}><${Icon} name="x" /></button></div>`;
+    <button class="ib" type="button" aria-label=${T.dismiss} title=${T.dismiss}
+      onClick=${() => store.set({ notice: null })}><${Icon} name="x" /></button></div>`;
 }
 
 // Wherever a file is dropped, it is meant for here: else the browser would leave the page and open it.
@@ -54,7 +56,9 @@ const scrolled = {};
 function useViewScroll(view) {
   useLayoutEffect(() => {
     if (PHONE.matches) scrollTo(0, view === "task" ? 0 : scrolled[view] ?? 0);
-    else if (view === "files" || view === "swarm") document.getElementById(`pane-${view}`)?.scrollIntoView({ block: "nearest" });
+    else if (view === "files" || view === "swarm") {
+      document.getElementById(`pane-${view}`)?.scrollIntoView({ block: "nearest" });
+    }
     return () => {
       scrolled[view] = window.scrollY;
     };
@@ -92,7 +96,9 @@ function Ready() {
         <${Notice} />
         ${hasTasks ? html`<div class="work"><${TaskList} /><${Detail} /></div>` : html`<${Start} />`}
       </main>
-      <div class="rail" role=${railOnly ? "main" : "complementary"} aria-label=${T.page.rail}><${Workspace} /><${Network} /><${Swarm} /><${Device} /></div>
+      <div class="rail" role=${railOnly ? "main" : "complementary"} aria-label=${T.page.rail}>
+        <${Workspace} /><${Network} /><${Swarm} /><${Device} />
+      </div>
     </div>
     <${TabBar} view=${view} />
     <p class="sr" role="status" id="said">${said}</p>
@@ -107,7 +113,9 @@ function Waiting() {
     <main class="lone" aria-busy=${phase === "loading"}>
       ${phase === "loading"
         ? html`<p role="status">${T.page.loading}</p>`
-        : html`<div role="alert"><h1>${T.page.failed}</h1><p>${error}</p></div><button class="btn btn--lg" type="button" onClick=${start}><${Icon} name="retry" />${T.tryAgain}</button>`}
+        : html`<div role="alert"><h1>${T.page.failed}</h1><p>${error}</p></div>
+          <button class="btn btn--lg" type="button" onClick=${() => start()}>
+            <${Icon} name="retry" />${T.tryAgain}</button>`}
     </main></div>`;
 }
 

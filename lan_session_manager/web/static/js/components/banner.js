@@ -23,7 +23,8 @@ function Countdown({ seconds, part }) {
   return html`<span class="countdown" aria-hidden="true">
     <svg viewBox="0 0 28 28" fill="none" stroke="currentColor" stroke-width="2">
       <circle cx="14" cy="14" r="12" stroke-opacity=".25" />
-      <circle cx="14" cy="14" r="12" stroke-dasharray=${AROUND} stroke-dashoffset=${AROUND * (1 - part)} stroke-linecap="round" />
+      <circle cx="14" cy="14" r="12" stroke-dasharray=${AROUND} stroke-dashoffset=${AROUND * (1 - part)}
+        stroke-linecap="round" />
     </svg><span>${seconds}</span></span>`;
 }
 
@@ -39,10 +40,13 @@ export function Banner() {
   return html`<div class="banner" role="alert">
     <${Countdown} seconds=${seconds} part=${waitMs ? left / waitMs : 0} />
     <p class="grow">
-      <b>${t.lost}</b><span aria-hidden="true">${retryAt ? t.in(seconds) : t.now}<span class="phone-hide">${t.attempt(attempt)}</span></span
-      >${t.tasks}<span class="phone-hide">${t.tasksLong}<span class="sub" aria-hidden="true">${t.from(clock(from), duration((now - from) / 1000))}</span></span
+      <b>${t.lost}</b><span aria-hidden="true">${retryAt ? t.in(seconds) : t.now}
+        <span class="phone-hide">${t.attempt(attempt)}</span></span
+      >${t.tasks}<span class="phone-hide">${t.tasksLong}<span class="sub"
+        aria-hidden="true">${t.from(clock(from), duration((now - from) / 1000))}</span></span
       ><span class="phone-only">.</span>
     </p>
-    <button class="btn" type="button" onClick=${live.retryNow}><${Icon} name="retry" /><span>${t.retry}<span class="phone-hide">${t.retryNow}</span></span></button>
+    <button class="btn" type="button" onClick=${live.retryNow}><${Icon} name="retry" /><span>${t.retry}
+      <span class="phone-hide">${t.retryNow}</span></span></button>
   </div>`;
 }

@@ -29,7 +29,8 @@ export function Callout({ task, lost }) {
     <p>${body}</p>
     ${detail && html`<p class="mono callout-detail">${detail}</p>`}
     <div class="acts">
-      <button class="btn btn--primary" type="button" disabled=${lost || actions.busy} onClick=${() => actions.rerun(rerun.limits)}><${Icon} name="retry" />${rerun.label}</button>
+      <button class="btn btn--primary" type="button" disabled=${lost || actions.busy}
+        onClick=${() => actions.rerun(rerun.limits)}><${Icon} name="retry" />${rerun.label}</button>
       ${canEdit && html`<button class="btn" type="button" onClick=${editCommand}>${O.edit}</button>`}
     </div>
   </div></div>`;

@@ -25,11 +25,15 @@ export function Chip({ one, lost, insert }) {
   return html`<span class=${`chip${troubled ? " chip--bad" : ""}`} data-state=${one.state}>
     <${Icon} name=${troubled ? "warn" : iconFor(one.name)} />
     ${one.state === "done"
-      ? html`<button class="chip-name mono trunc" type="button" title=${T.composer.insert(visible(one.path))} aria-label=${T.composer.insert(visible(one.path))} onClick=${() => insert(one.path)}>${name}</button>`
+      ? html`<button class="chip-name mono trunc" type="button" title=${T.composer.insert(visible(one.path))}
+        aria-label=${T.composer.insert(visible(one.path))} onClick=${() => insert(one.path)}>${name}</button>`
       : html`<span class="mono trunc">${name}</span>`}
     <span class="trunc num"><${Progress} one=${one} lost=${lost} /></span>
-    ${one.state === "exists" && html`<button class="linkbtn" type="button" aria-label=${T.upload.replaceName(name)} onClick=${() => retry(one.id, true)}>${T.upload.replace}</button>`}
-    ${(one.state === "paused" || one.state === "failed") && html`<button class="linkbtn" type="button" disabled=${lost} aria-label=${T.upload.retry(name)} onClick=${() => retry(one.id)}>${T.retry}</button>`}
-    <button class="ib" type="button" aria-label=${removal} title=${removal} onClick=${() => dismiss(one.id)}><${Icon} name="x" /></button>
+    ${one.state === "exists" && html`<button class="linkbtn" type="button" aria-label=${T.upload.replaceName(name)}
+      onClick=${() => retry(one.id, true)}>${T.upload.replace}</button>`}
+    ${(one.state === "paused" || one.state === "failed") && html`<button class="linkbtn" type="button" disabled=${lost}
+      aria-label=${T.upload.retry(name)} onClick=${() => retry(one.id)}>${T.retry}</button>`}
+    <button class="ib" type="button" aria-label=${removal} title=${removal} onClick=${() => dismiss(one.id)}>
+      <${Icon} name="x" /></button>
   </span>`;
 }

@@ -1,7 +1,7 @@
 /** Where a task is written: runner, command, files, limits, and how many may run. */
 
 import { useDragOver } from "../drag.js";
-import { canSend, draft, edit, isUploading, limitsOf, quoted, runnerOf, sendDraft } from "../draft.js";
+import { canRun, canSend, draft, edit, isUploading, limitsOf, quoted, runnerOf, sendDraft } from "../draft.js";
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../html.js";
 import { runningCount } from "../store.js";
 import { T } from "../text.js";
@@ -17,7 +17,8 @@ const KEYS = /mac|iphone|ipad/i.test(navigator.userAgent) ? T.composer.mac : T.c
 function Runners({ runners, chosen }) {
   return html`<span class="segs" role="radiogroup" aria-label=${T.composer.runner}>
     ${runners.map(({ name, label }) => html`<label class="seg" key=${name}>
-      <input type="radio" name="runner" value=${name} checked=${name === chosen} onChange=${() => edit({ runner: name })} />
+      <input type="radio" name="runner" value=${name} checked=${name === chosen}
+        onChange=${() => edit({ runner: name })} />
       <span><${Icon} name=${iconForRunner(name)} />${label}</span>
     </label>`)}
   </span>`;
@@ -28,9 +29,10 @@ function Slots({ lost, waiting }) {
   const max = useStore((state) => state.dash.permissions.max_concurrent_tasks);
   if (lost) return html`<span class="slots">${T.composer.draftKept}</span>`;
   if (waiting) return html`<span class="slots">${T.composer.uploading}</span>`;
-  const cells = max <= MAX_CELLS ? Array.from({ length: max }, (_, i) => html`<b class=${i < running ? "on" : ""}></b>`) : null;
+  const length = max <= MAX_CELLS ? max : 0;
+  const cells = Array.from({ length }, (_, i) => html`<b class=${i < running ? "on" : ""}></b>`);
   return html`<span class="slots" title=${T.composer.slotsTitle(max)}>
-    ${cells && html`<i aria-hidden="true">${cells}</i>`}
+    ${cells.length > 0 && html`<i aria-hidden="true">${cells}</i>`}
     <span><b class="strong">${running}</b>${T.composer.running(max)}${running >= max ? T.composer.willQueue : ""}</span>
   </span>`;
 }
@@ -47,7 +49,7 @@ function useGrowing(command, open) {
 
 /** The form over the task list; docked at the bottom on a phone, where it opens when it is used. */
 export function Composer() {
-  const dash = useStore(({ dash: { runners, limits, swarm_health: swarm } }) => ({ runners, limits, runs: runners.length > 0 && Boolean(swarm.isolation) }));
+  const dash = useStore(({ dash: all }) => ({ runners: all.runners, limits: all.limits, runs: canRun(all) }));
   const lost = useStore((state) => state.connection.lost);
   const written = useStore((state) => state, draft);
   const list = useStore((state) => state.list, uploads);
@@ -95,25 +97,32 @@ export function Composer() {
   const problem = dash.runs ? written.error : T.composer.noSandbox;
   const opened = open || chips.length > 0 || Boolean(problem);
 
-  return html`<form class="composer" aria-label=${T.composer.name} ref=${form} onSubmit=${submit} onFocusIn=${() => setOpen(true)} ...${handlers}>
+  return html`<form class="composer" aria-label=${T.composer.name} ref=${form} onSubmit=${submit}
+    onFocusIn=${() => setOpen(true)} ...${handlers}>
     <div class=${`cbox${over ? " cbox--drop" : ""}${opened ? " cbox--open" : ""}`}>
       <div class="cfield">
         <span class="prompt" aria-hidden="true">${prompt}</span>
-        <textarea id="command" rows="1" ref=${field} aria-label=${T.composer.field} spellcheck="false" autocapitalize="off" autocomplete="off"
-          placeholder=${T.composer.hints[runner] ?? T.composer.hints.other} value=${written.command} aria-describedby="composer-problem"
+        <textarea id="command" rows="1" ref=${field} aria-label=${T.composer.field} spellcheck="false"
+          autocapitalize="off" autocomplete="off" aria-describedby="composer-problem"
+          placeholder=${T.composer.hints[runner] ?? T.composer.hints.other} value=${written.command}
           onInput=${(event) => edit({ command: event.target.value })} onKeyDown=${onKeyDown}></textarea>
-        <button class="btn btn--primary run-in phone-only" type="submit" aria-label=${T.composer.run} disabled=${!ready}><${Icon} name="play" /></button>
+        <button class="btn btn--primary run-in phone-only" type="submit" aria-label=${T.composer.run}
+          disabled=${!ready}><${Icon} name="play" /></button>
       </div>
-      <p class="cproblem" id="composer-problem" role="alert">${problem && html`<${Icon} name="warn" /><span>${problem}</span>`}</p>
+      <p class="cproblem" id="composer-problem" role="alert">${problem && html`<${Icon} name="warn" />
+        <span>${problem}</span>`}</p>
       <div class="cbar">
         <${Runners} runners=${dash.runners} chosen=${runner} />
-        <button class="btn btn--quiet" type="button" title=${T.composer.attachTitle} disabled=${lost} onClick=${() => picker.current.click()}><${Icon} name="clip" />${T.composer.attach}</button>
+        <button class="btn btn--quiet" type="button" title=${T.composer.attachTitle} disabled=${lost}
+          onClick=${() => picker.current.click()}><${Icon} name="clip" />${T.composer.attach}</button>
         <input type="file" multiple hidden ref=${picker} onChange=${attach} />
         ${chips.map((one) => html`<${Chip} key=${one.id} one=${one} lost=${lost} insert=${insert} />`)}
         <span class="grow"></span>
         <${Options} dash=${dash} limits=${limits} />
         <${Slots} lost=${lost} waiting=${isUploading(list)} />
-        <button class="btn btn--lg btn--primary phone-hide" type="submit" disabled=${!ready}>${written.sending ? T.composer.sending : T.composer.run} <kbd>${KEYS}</kbd></button>
+        <button class="btn btn--lg btn--primary phone-hide" type="submit" disabled=${!ready}>
+          ${written.sending ? T.composer.sending : T.composer.run} <kbd>${KEYS}</kbd>
+        </button>
       </div>
       ${over && html`<p class="cdrop" aria-hidden="true"><${Icon} name="ul" />${T.composer.drop}</p>`}
     </div>

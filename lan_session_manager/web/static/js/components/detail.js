@@ -20,19 +20,23 @@ const PANELS = { log: LogPane, outputs: Outputs, details: Details };
 function Actions({ task, lost }) {
   const actions = useTaskActions(task);
   const off = lost || actions.busy;
-  const button = (icon, words, onClick, disabled = off) => html`<button class="btn" type="button" disabled=${disabled} onClick=${onClick}><${Icon} name=${icon} />${words}</button>`;
+  const button = (icon, words, onClick, disabled = off) => html`<button class="btn" type="button" disabled=${disabled}
+    onClick=${onClick}><${Icon} name=${icon} />${words}</button>`;
   const ended = hasEnded(task);
+  const stopWord = task.stopping ? T.tasks.stopping : T.tasks.cancelShort;
   return html`<div class="d-acts" role="group" aria-label=${T.detail.actions}>
-    ${!ended && button("stop", task.stopping ? T.tasks.stopping : T.tasks.cancelShort, actions.cancel, off || task.stopping)}
+    ${!ended && button("stop", stopWord, actions.cancel, off || task.stopping)}
     ${task.status !== "queued" && button("retry", T.tasks.rerunShort, () => actions.rerun())}
     ${task.status !== "running" && button("trash", T.tasks.removeShort, actions.remove)}
   </div>`;
 }
 
 function When({ task, lost }) {
-  if (task.status === "queued") return html`<span class="started">${T.detail.submitted(clock(ms(task.created_at)))}</span>`;
+  const plain = (words) => html`<span class="started">${words}</span>`;
+  if (task.status === "queued") return plain(T.detail.submitted(clock(ms(task.created_at))));
   if (task.status === "running") {
-    return html`${!lost && html`<span class="started">${T.detail.started(clock(ms(task.started_at)))}</span>`}<${RunMeter} since=${task.started_at} limit=${task.limits.time_s} />`;
+    return html`${!lost && plain(T.detail.started(clock(ms(task.started_at))))}
+      <${RunMeter} since=${task.started_at} limit=${task.limits.time_s} />`;
   }
   const ran = ranFor(task);
   return html`<span>${T.detail.ended(clock(ms(task.ended_at)), Number.isNaN(ran) ? "" : duration(ran))}</span>`;
@@ -40,7 +44,8 @@ function When({ task, lost }) {
 
 function FullId({ task }) {
   const suffix = /\d+$/.exec(task.task_id)?.[0] ?? "";
-  return html`<span><span class="mono">${task.task_id.slice(0, task.task_id.length - suffix.length)}<b>${suffix}</b></span></span>`;
+  const rest = task.task_id.slice(0, task.task_id.length - suffix.length);
+  return html`<span><span class="mono">${rest}<b>${suffix}</b></span></span>`;
 }
 
 function Tabs({ task, tab }) {
@@ -55,12 +60,15 @@ function Tabs({ task, tab }) {
     list.current.children[at].focus();
   };
   return html`<div class="tabs" role="tablist" aria-label=${shortId(task.number)} ref=${list} onKeyDown=${onKeyDown}>
-    ${TABS.map((name) => html`<button type="button" role="tab" id=${`tab-${name}`} key=${name} aria-selected=${name === tab} aria-controls="task-panel"
-      tabindex=${name === tab ? 0 : -1} onClick=${() => choose(name)}>${T.detail.tabs[name]}${name === "outputs" && html` <span class="n">${task.outputs_total}</span>`}</button>`)}
+    ${TABS.map((name) => html`<button type="button" role="tab" id=${`tab-${name}`} key=${name}
+      aria-selected=${name === tab} aria-controls="task-panel"
+      tabindex=${name === tab ? 0 : -1} onClick=${() => choose(name)}>
+      ${T.detail.tabs[name]}${name === "outputs" && html` <span class="n">${task.outputs_total}</span>`}
+    </button>`)}
   </div>`;
 }
 
-/** @param {import("../types.js").Task} task @returns {string} what helps first: an exit code is explained by the log, a limit by the facts */
+/** What helps first: an exit code is explained by the log, a limit by the facts. */
 function firstTab(task) {
   return task.status === "failed" && task.reason !== "exit" && task.reason !== "signal" ? "details" : "log";
 }

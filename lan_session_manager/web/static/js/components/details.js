@@ -1,6 +1,6 @@
 /** The facts of a run and of its sandbox; for a failed one first why, and what mends it. */
 
-import { clock, duration, ms, sizeMb, visible } from "../format.js";
+import { clock, duration, ms, sizeMb, visible, visibleText } from "../format.js";
 import { html } from "../html.js";
 import { exitLine, hasEnded, noteOf, ranFor } from "../outcomes.js";
 import { T } from "../text.js";
@@ -19,15 +19,16 @@ function runFacts(task) {
   const ran = ranFor(task);
   const waited = (ms(task.started_at) - ms(task.created_at)) / 1000;
   const facts = [
-    [F.command, html`<pre class="cmdfact mono">${visibleCommand(task.command)}</pre>`],
+    [F.command, html`<pre class="cmdfact mono">${visibleText(task.command)}</pre>`],
     [F.runner, T.runners[task.runner] ?? visible(task.runner)],
     [F.source, visible(task.tag)],
     [F.exit, exitFact(task)],
     [F.submitted, waited >= 1 ? F.waited(created, duration(waited)) : created],
   ];
-  if (!Number.isNaN(ran)) facts.push([F.ran, F.ranFromTo(clock(ms(task.started_at)), clock(ms(task.ended_at)), duration(ran))]);
-  else if (task.started_at) facts.push([F.started, clock(ms(task.started_at))]);
-  else if (task.ended_at) facts.push([F.ended, clock(ms(task.ended_at))]);
+  const [started, ended] = [clock(ms(task.started_at)), clock(ms(task.ended_at))];
+  if (!Number.isNaN(ran)) facts.push([F.ran, F.ranFromTo(started, ended, duration(ran))]);
+  else if (task.started_at) facts.push([F.started, started]);
+  else if (task.ended_at) facts.push([F.ended, ended]);
   if (task.usage) {
     facts.push([F.peak, F.peakOf(task.usage.memory_peak_mb, task.limits.memory_mb)]);
     facts.push([F.cpu, duration(task.usage.cpu_s)]);
@@ -36,8 +37,6 @@ function runFacts(task) {
   if (noteOf(task)) facts.push([F.note, noteOf(task)]);
   return facts;
 }
-
-const visibleCommand = (command) => command.split("\n").map((line) => line.split("\t").map(visible).join("\t")).join("\n");
 
 function isolationFact(grade) {
   if (!grade) return F.isolationNone;
@@ -56,7 +55,8 @@ function sandboxFacts(task) {
 }
 
 function Facts({ list }) {
-  return html`<dl class="grid-facts">${list.map(([name, fact], i) => html`<dt key=${`t${i}`}>${name}</dt><dd key=${`d${i}`}>${fact}</dd>`)}</dl>`;
+  return html`<dl class="grid-facts">${list.map(([name, fact], i) => html`<dt key=${`t${i}`}>${name}</dt>
+    <dd key=${`d${i}`}>${fact}</dd>`)}</dl>`;
 }
 
 /** @param {{task: import("../types.js").Task, lost: boolean}} props */

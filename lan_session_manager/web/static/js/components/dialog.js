@@ -23,11 +23,14 @@ function Look({ file }) {
   const [about, setAbout] = useState("");
   const name = visible(file.name);
   return html`<div class="dialog-head">
-      <h2 id="h-dialog" class="mono trunc"><bdi>${name}</bdi></h2><span class="fine num">${about}${size(file.size)}</span><span class="grow"></span>
+      <h2 id="h-dialog" class="mono trunc"><bdi>${name}</bdi></h2>
+      <span class="fine num">${about}${size(file.size)}</span><span class="grow"></span>
       <a class="btn" href=${fileUrl(ip, file.path)} download><${Icon} name="dl" />${T.log.download}</a>
-      <button class="ib ib--lg" type="button" autofocus aria-label=${T.close} title=${T.close} onClick=${() => closeDialog()}><${Icon} name="x" /></button>
+      <button class="ib ib--lg" type="button" autofocus aria-label=${T.close} title=${T.close}
+        onClick=${() => closeDialog()}><${Icon} name="x" /></button>
     </div>
-    <div class="dialog-look"><${Preview} path=${file.path} name=${name} bytes=${file.size} kind=${kindOf(file.name, file.size)} onAbout=${setAbout} /></div>`;
+    <div class="dialog-look"><${Preview} path=${file.path} name=${name} bytes=${file.size}
+      kind=${kindOf(file.name, file.size)} onAbout=${setAbout} /></div>`;
 }
 
 /** Nothing while there is nothing to ask or to show. */
@@ -52,7 +55,8 @@ export function Dialog() {
   const onClick = (event) => {
     if (event.target === box.current) closeDialog(false);
   };
-  return html`<dialog class=${`dialog dialog--${shown.kind}`} ref=${box} aria-labelledby="h-dialog" onCancel=${onCancel} onClick=${onClick}>
-    <div class="dialog-in">${shown.kind === "confirm" ? html`<${Confirm} ...${shown} />` : html`<${Look} file=${shown.file} />`}</div>
+  return html`<dialog class=${`dialog dialog--${shown.kind}`} ref=${box} aria-labelledby="h-dialog" onCancel=${onCancel}
+    onClick=${onClick}>
+    <div class="dialog-in"><${shown.kind === "confirm" ? Confirm : Look} ...${shown} /></div>
   </dialog>`;
 }

@@ -17,8 +17,8 @@ function Sending({ one }) {
   useServerNow(); // redraws the time left every second
   if (one.loaded >= one.size) return T.upload.saving;
   const seconds = (Date.now() - one.startedAt) / 1000;
-  const left = seconds > ESTIMATE_AFTER_S && one.loaded ? Math.ceil((seconds * (one.size - one.loaded)) / one.loaded) : 0;
-  return T.upload.sending(partOf(one), left ? T.upload.left(left) : "");
+  if (seconds < ESTIMATE_AFTER_S || !one.loaded) return T.upload.sending(partOf(one), "");
+  return T.upload.sending(partOf(one), T.upload.left(Math.ceil((seconds * (one.size - one.loaded)) / one.loaded)));
 }
 
 function Words({ one, lost }) {
@@ -47,13 +47,18 @@ function Upload({ one, lost }) {
       ${(one.state === "failed" || one.state === "exists") && html`<${Icon} name="warn" />`}
       <span class="trunc grow mono" title=${name}>${name}</span>
       <span class="num dim"><${Words} one=${one} lost=${lost} /></span>
-      ${one.state === "exists" && html`<button class="linkbtn" type="button" disabled=${lost} aria-label=${T.upload.replaceName(name)} onClick=${() => retry(one.id, true)}>${T.upload.replace}</button>`}
-      ${stopped && canRetry(one.id) && html`<button class="linkbtn" type="button" disabled=${lost} aria-label=${T.upload.retry(name)} onClick=${() => retry(one.id)}>${T.retry}</button>`}
-      <button class="ib" type="button" aria-label=${removal} title=${removal} onClick=${() => dismiss(one.id)}><${Icon} name="x" /></button>
+      ${one.state === "exists" && html`<button class="linkbtn" type="button" disabled=${lost}
+        aria-label=${T.upload.replaceName(name)} onClick=${() => retry(one.id, true)}>${T.upload.replace}</button>`}
+      ${stopped && canRetry(one.id) && html`<button class="linkbtn" type="button" disabled=${lost}
+        aria-label=${T.upload.retry(name)} onClick=${() => retry(one.id)}>${T.retry}</button>`}
+      <button class="ib" type="button" aria-label=${removal} title=${removal} onClick=${() => dismiss(one.id)}>
+        <${Icon} name="x" /></button>
     </div>
     ${one.state === "failed" && html`<p class="upload-why" role="alert">${one.error}</p>`}
     ${one.state === "exists" && html`<p class="upload-why" role="alert">${T.upload.exists}</p>`}
-    ${bar && html`<div class="prog" role="progressbar" aria-valuenow=${partOf(one)} aria-valuemin="0" aria-valuemax="100" aria-valuetext=${percent(partOf(one))} aria-label=${T.upload.progress(name)}><i style=${{ width: `${partOf(one)}%` }}></i></div>`}
+    ${bar && html`<div class="prog" role="progressbar" aria-valuenow=${partOf(one)} aria-valuemin="0"
+      aria-valuemax="100" aria-valuetext=${percent(partOf(one))} aria-label=${T.upload.progress(name)}>
+        <i style=${{ width: `${partOf(one)}%` }}></i></div>`}
   </li>`;
 }
 
@@ -64,7 +69,9 @@ export function ChooseFiles({ lost }) {
     upload([...event.target.files]);
     event.target.value = "";
   };
-  return html`<button class="linkbtn" type="button" disabled=${lost} onClick=${() => picker.current.click()}>${T.workspace.choose}</button><input type="file" multiple hidden ref=${picker} onChange=${choose} />`;
+  return html`<button class="linkbtn" type="button" disabled=${lost}
+    onClick=${() => picker.current.click()}>${T.workspace.choose}</button>
+      <input type="file" multiple hidden ref=${picker} onChange=${choose} />`;
 }
 
 /** @param {{lost: boolean}} props */
@@ -72,7 +79,11 @@ export function DropZone({ lost }) {
   const list = useStore((state) => state.list, uploads).filter((one) => !one.attached);
   const [over, handlers] = useDragOver();
   return html`<div class=${`drop${over ? " drop--over" : ""}`} data-dropzone="inputs" ...${handlers}>
-    <div class="drop-row"><${Icon} name="ul" /><span>${over ? T.workspace.dropNow : html`${T.workspace.drop}<${ChooseFiles} lost=${lost} />`}</span></div>
-    ${list.length > 0 && html`<ul class="uploads">${list.map((one) => html`<${Upload} key=${one.id} one=${one} lost=${lost} />`)}</ul>`}
+    <div class="drop-row"><${Icon} name="ul" />
+      <span>${over ? T.workspace.dropNow : html`${T.workspace.drop}<${ChooseFiles} lost=${lost} />`}</span>
+    </div>
+    ${list.length > 0 && html`<ul class="uploads">
+      ${list.map((one) => html`<${Upload} key=${one.id} one=${one} lost=${lost} />`)}
+    </ul>`}
   </div>`;
 }

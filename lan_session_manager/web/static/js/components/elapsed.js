@@ -9,7 +9,8 @@ import { useStore } from "../use-store.js";
 /** @returns {number} now by the server's clock, or when it was last heard, in ms */
 export function useServerNow() {
   const [, redraw] = useState(0);
-  const { lastData, skew } = useStore((state) => ({ lastData: state.connection.lost ? state.lastData : 0, skew: state.skew }));
+  const lastData = useStore((state) => (state.connection.lost ? state.lastData : 0));
+  const skew = useStore((state) => state.skew);
   useEffect(() => (lastData ? undefined : everySecond(() => redraw((n) => n + 1))), [lastData]);
   return (lastData || Date.now()) + skew;
 }

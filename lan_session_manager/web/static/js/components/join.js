@@ -33,5 +33,6 @@ function JoinCard() {
 /** The button in the bar with its card. */
 export function Join() {
   const face = html`<${Icon} name="qr" /><span class="phone-hide">${T.join.button}</span>`;
-  return html`<${Popover} name=${T.join.name} title=${T.join.title} face=${face} cardClass="join-card">${() => html`<${JoinCard} />`}<//>`;
+  return html`<${Popover} name=${T.join.name} title=${T.join.title} face=${face}
+    cardClass="join-card">${() => html`<${JoinCard} />`}<//>`;
 }

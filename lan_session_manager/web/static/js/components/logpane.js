@@ -13,12 +13,14 @@ import { Icon } from "./icons.js";
 import { LogTools } from "./logtools.js";
 
 const DRAW_EVERY_MS = 60;
+const DRAWING_SHARE = 4; // a slow device spends no more than about a quarter of its time on it
+const LONGEST_WAIT_MS = 600;
 const SAY_EVERY_MS = 6000;
 const AT_END_PX = 24;
 
 /**
- * Follows the log into `list`, and tells what the frame around the lines has to know.
- * @returns {[{lines: any, view: LogView} | null, object]}
+ * Follows the log into the list that gets the ref `list`.
+ * @returns {{list: object, held: object, facts: object}} `held`: the feed and the view; `facts`: what the frame shows
  */
 function useLog(task, waits, onDraw) {
   const list = useRef(null);
@@ -31,18 +33,21 @@ function useLog(task, waits, onDraw) {
     list.current.replaceChildren();
     const changed = new Set();
     let timer = 0;
+    let wait = DRAW_EVERY_MS;
     const draw = () => {
+      const began = performance.now();
       timer = 0;
       view.update(feed.lines, changed);
       changed.clear();
       const { total, errors, next, dropped } = feed.lines;
       setFacts({ total, errors, bytes: next, dropped, ended: feed.ended, error: feed.error });
       onDraw.current();
+      wait = Math.min(LONGEST_WAIT_MS, Math.max(DRAW_EVERY_MS, (performance.now() - began) * DRAWING_SHARE));
     };
     const feed = followLog(task.task_id, (lines) => {
       for (const line of lines) changed.add(line);
       // Together, at most so often: a program may print faster than a screen can show.
-      timer = timer || setTimeout(draw, DRAW_EVERY_MS);
+      timer = timer || setTimeout(draw, wait);
     });
     held.current = { feed, view };
     return () => {
@@ -98,7 +103,10 @@ function useSpoken(held, total) {
 function Command({ task, prompt }) {
   const lines = task.command.split(/\r?\n/);
   const rest = lines.length - 1;
-  return html`<li class="cmd"><span class="ln" aria-hidden="true"></span><span class="src"></span><span class="tx"><span class="b">${prompt} ${visible(lines[0])}</span>${rest > 0 && html` <span class="d">${T.log.more(rest)}</span>`}</span></li>`;
+  return html`<li class="cmd"><span class="ln" aria-hidden="true"></span><span class="src"></span><span class="tx">
+    <span class="b">${prompt} ${visible(lines[0])}</span>
+    ${rest > 0 && html` <span class="d">${T.log.more(rest)}</span>`}
+  </span></li>`;
 }
 
 function Tail({ task, facts, lost, polling, waits }) {
@@ -108,13 +116,16 @@ function Tail({ task, facts, lost, polling, waits }) {
   if (lost) return note("offline", T.log.lost(clock(store.get().lastData)));
   if (!facts.ended) {
     if (polling) return note("queued", T.log.polling);
-    return html`<li><span class="ln" aria-hidden="true">${facts.total + 1}</span><span class="src"></span><span><span class="cur"></span></span></li>`;
+    return html`<li><span class="ln" aria-hidden="true">${facts.total + 1}</span><span class="src"></span>
+      <span><span class="cur"></span></span></li>`;
   }
   if (!hasEnded(task)) return null;
   const ran = ranFor(task);
   const word = task.status === "failed" ? failureLine(task) : T.states[task.status];
   return html`${!facts.total && html`<li class="note">${T.log.empty}</li>`}
-    <li class=${`note note--end state--${task.status}`}><${Icon} name=${task.status} />${T.log.endNote(word, Number.isNaN(ran) ? "" : duration(ran))}</li>`;
+    <li class=${`note note--end state--${task.status}`}>
+      <${Icon} name=${task.status} />${T.log.endNote(word, Number.isNaN(ran) ? "" : duration(ran))}
+    </li>`;
 }
 
 /** @param {{task: import("../types.js").Task, lost: boolean}} props */
@@ -141,20 +152,24 @@ export function LogPane({ task, lost }) {
   const footer = facts.ended ? T.log.ended : following && live ? T.log.following : T.log.paused;
 
   return html`
-    <${LogTools} held=${held} total=${facts.total} following=${following && live} ended=${facts.ended || waits} lost=${lost} follow=${follow} look=${look}
-      wrap=${wrap} setWrap=${setWrap} download=${waits ? null : logDownloadUrl(task.task_id)} name=${shortId(task.number)} />
+    <${LogTools} held=${held} total=${facts.total} following=${following && live} ended=${facts.ended || waits}
+      lost=${lost} follow=${follow} look=${look} wrap=${wrap} setWrap=${setWrap}
+      download=${waits ? null : logDownloadUrl(task.task_id)} name=${shortId(task.number)} />
     <div class="logwrap">
-      <div class=${`log${wrap ? " log--wrap" : ""}`} tabindex="0" role="log" aria-live="off" aria-label=${T.log.name(spokenId(task.number))} ref=${scroller} onScroll=${look}>
+      <div class=${`log${wrap ? " log--wrap" : ""}`} tabindex="0" role="log" aria-live="off"
+        aria-label=${T.log.name(spokenId(task.number))} ref=${scroller} onScroll=${look}>
         <div class="log-in">
           <ol>
-            ${facts.dropped > 0 && html`<li class="note">${T.log.left(facts.dropped)}<a href=${logDownloadUrl(task.task_id)} download>${T.log.leftLink}</a></li>`}
+            ${facts.dropped > 0 && html`<li class="note">${T.log.left(facts.dropped)}
+              <a href=${logDownloadUrl(task.task_id)} download>${T.log.leftLink}</a></li>`}
             <${Command} task=${task} prompt=${prompt} />
           </ol>
           <ol ref=${list}></ol>
           <ol><${Tail} task=${task} facts=${facts} lost=${lost} polling=${polling} waits=${waits} /></ol>
         </div>
       </div>
-      ${!following && !facts.ended && html`<button class="btn jump" type="button" onClick=${() => follow(true)}><${Icon} name="follow" />${T.log.jump(missed)}</button>`}
+      ${!following && !facts.ended && html`<button class="btn jump" type="button" onClick=${() => follow(true)}>
+        <${Icon} name="follow" />${T.log.jump(missed)}</button>`}
     </div>
     <div class="logfoot">
       <span>${T.log.lines(facts.total, facts.bytes)}</span>

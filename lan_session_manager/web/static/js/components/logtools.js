@@ -5,9 +5,10 @@ import { T } from "../text.js";
 import { Icon } from "./icons.js";
 
 /**
- * @param {{held: {current: {view: import("../logview.js").LogView, feed: any} | null}, total: number, following: boolean, ended: boolean,
- *   lost: boolean, follow: (on: boolean) => void, look: () => void, wrap: boolean, setWrap: (on: boolean) => void, download: string | null,
- *   name: string}} props `look`: where the log is scrolled to may have changed
+ * @param {{held: {current: {view: import("../logview.js").LogView, feed: any} | null}, total: number,
+ *   following: boolean, ended: boolean, lost: boolean, follow: (on: boolean) => void, look: () => void, wrap: boolean,
+ *   setWrap: (on: boolean) => void, download: string | null, name: string}} props
+ *   `total`: the bar is drawn again when it grows, for the count of hits; `look`: the log may be scrolled elsewhere now
  */
 export function LogTools({ held, following, ended, lost, follow, look, wrap, setWrap, download, name }) {
   const [query, setQuery] = useState("");
@@ -33,14 +34,22 @@ export function LogTools({ held, following, ended, lost, follow, look, wrap, set
     }
   };
 
+  const hits = query && view ? T.log.hits(view.current + 1, view.hits.length) : "";
   return html`<div class="toolbar">
     <label class="search"><${Icon} name="search" /><span class="sr">${T.log.search}</span>
-      <input type="search" placeholder=${T.log.placeholder} value=${query} onInput=${(event) => search(event.target.value)} onKeyDown=${onKeyDown} autocomplete="off" spellcheck="false" /></label>
-    <span class="fine num hits" role="status">${query && view ? T.log.hits(view.current + 1, view.hits.length) : ""}</span>
+      <input type="search" placeholder=${T.log.placeholder} value=${query}
+        onInput=${(event) => search(event.target.value)} onKeyDown=${onKeyDown} autocomplete="off" spellcheck="false" />
+    </label>
+    <span class="fine num hits" role="status">${hits}</span>
     <span class="grow phone-hide"></span>
-    ${!ended && html`<button class=${following ? "btn" : "btn btn--quiet"} type="button" disabled=${lost} aria-pressed=${following} aria-label=${T.log.followName} onClick=${() => follow(!following)}><${Icon} name="follow" /><span class="phone-hide">${T.log.follow}</span></button>`}
-    <button class=${wrap ? "btn" : "btn btn--quiet"} type="button" aria-pressed=${wrap} aria-label=${T.log.wrapName} onClick=${() => setWrap(!wrap)}><${Icon} name="wrap" /><span class="phone-hide">${T.log.wrap}</span></button>
-    ${download && lost && html`<button class="btn btn--quiet phone-hide" type="button" disabled><${Icon} name="dl" />${T.log.download}</button>`}
-    ${download && !lost && html`<a class="btn btn--quiet phone-hide" href=${download} download=${`${name}.log`}><${Icon} name="dl" />${T.log.download}</a>`}
+    ${!ended && html`<button class=${following ? "btn" : "btn btn--quiet"} type="button" disabled=${lost}
+      aria-pressed=${following} aria-label=${T.log.followName} onClick=${() => follow(!following)}>
+        <${Icon} name="follow" /><span class="phone-hide">${T.log.follow}</span></button>`}
+    <button class=${wrap ? "btn" : "btn btn--quiet"} type="button" aria-pressed=${wrap} aria-label=${T.log.wrapName}
+      onClick=${() => setWrap(!wrap)}><${Icon} name="wrap" /><span class="phone-hide">${T.log.wrap}</span></button>
+    ${download && lost && html`<button class="btn btn--quiet phone-hide" type="button" disabled>
+      <${Icon} name="dl" />${T.log.download}</button>`}
+    ${download && !lost && html`<a class="btn btn--quiet phone-hide" href=${download} download=${`${name}.log`}>
+      <${Icon} name="dl" />${T.log.download}</a>`}
   </div>`;
 }

@@ -8,7 +8,7 @@ import { Chart } from "./chart.js";
 import { StaleTag } from "./state.js";
 
 /** @param {any} network `network_activity` @returns {string} */
-export function networkSentence(network) {
+function networkSentence(network) {
   const { other_users: users, other_tasks: tasks, background_tasks: background } = network;
   if (users > 0) return T.network.users(users) + T.network.tasks(tasks);
   if (background > 0) return T.network.onlyYou + T.network.background(background);

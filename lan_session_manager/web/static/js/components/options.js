@@ -8,23 +8,28 @@ import { Icon } from "./icons.js";
 import { Popover } from "./popover.js";
 
 function Choice({ id, label, limit, value, words, onChange }) {
-  const choices = [...new Set([...limit.choices.filter((choice) => choice <= limit.max), limit.default, value])].sort((a, b) => a - b);
+  const offered = limit.choices.filter((choice) => choice <= limit.max);
+  const choices = [...new Set([...offered, limit.default, value])].sort((a, b) => a - b);
   return html`<label for=${id}>${label}</label>
     <select class="sel" id=${id} value=${value} onChange=${(event) => onChange(Number(event.target.value))}>
-      ${choices.map((choice) => html`<option key=${choice} value=${choice} selected=${choice === value}>${words(choice)}</option>`)}
+      ${choices.map((choice) => html`<option key=${choice} value=${choice} selected=${choice === value}>
+        ${words(choice)}
+      </option>`)}
     </select>`;
 }
 
 /** @param {{dash: any, limits: {memory_mb: number, time_s: number}}} props */
 export function Options({ dash, limits }) {
   const summary = T.composer.summary(duration(limits.time_s), sizeMb(limits.memory_mb));
-  const face = html`<${Icon} name="tune" /><span class="opts-long">${summary}</span><span class="opts-short">${T.composer.options}</span><${Icon} name="down" />`;
-  return html`<${Popover} className="opts" buttonClass="btn btn--quiet" name=${`${T.composer.options}: ${summary}`} title=${T.composer.options} face=${face}>
+  const face = html`<${Icon} name="tune" /><span class="opts-long">${summary}</span>
+    <span class="opts-short">${T.composer.options}</span><${Icon} name="down" />`;
+  return html`<${Popover} className="opts" buttonClass="btn btn--quiet" name=${`${T.composer.options}: ${summary}`}
+    title=${T.composer.options} face=${face}>
     ${() => html`<div class="form">
-      <${Choice} id="opt-time" label=${T.composer.time} limit=${dash.limits.time_s} value=${limits.time_s} words=${duration}
-        onChange=${(time_s) => edit({ limits: { ...limits, time_s } })} />
-      <${Choice} id="opt-memory" label=${T.composer.memory} limit=${dash.limits.memory_mb} value=${limits.memory_mb} words=${sizeMb}
-        onChange=${(memory_mb) => edit({ limits: { ...limits, memory_mb } })} />
+      <${Choice} id="opt-time" label=${T.composer.time} limit=${dash.limits.time_s} value=${limits.time_s}
+        words=${duration} onChange=${(time_s) => edit({ limits: { ...limits, time_s } })} />
+      <${Choice} id="opt-memory" label=${T.composer.memory} limit=${dash.limits.memory_mb} value=${limits.memory_mb}
+        words=${sizeMb} onChange=${(memory_mb) => edit({ limits: { ...limits, memory_mb } })} />
       <span class="hint">${T.composer.memoryHint}</span>
       <span class="label">${T.composer.network}</span><span class="fact">${T.composer.networkNone}</span>
     </div>`}

@@ -21,14 +21,18 @@ function Output({ output, ip, lost, openAtFirst }) {
   return html`<div class="out">
     <div class="out-head">
       ${kind
-        ? html`<button class="out-name" type="button" aria-expanded=${open} title=${open ? T.outputs.hide(name) : T.outputs.show(name)} onClick=${() => setOpen(!open)}>${face}</button>`
+        ? html`<button class="out-name" type="button" aria-expanded=${open}
+          title=${open ? T.outputs.hide(name) : T.outputs.show(name)} onClick=${() => setOpen(!open)}>${face}</button>`
         : html`<span class="out-name">${face}</span>`}
       <span class="fine num">${open ? about : ""}${size(output.size)}</span><span class="grow"></span>
       ${lost
-        ? html`<button class="ib" type="button" disabled aria-label=${T.workspace.download(name)}><${Icon} name="dl" /></button>`
-        : html`<a class="ib" href=${fileUrl(ip, output.path)} download aria-label=${T.workspace.download(name)} title=${T.workspace.download(name)}><${Icon} name="dl" /></a>`}
+        ? html`<button class="ib" type="button" disabled aria-label=${T.workspace.download(name)}>
+          <${Icon} name="dl" /></button>`
+        : html`<a class="ib" href=${fileUrl(ip, output.path)} download aria-label=${T.workspace.download(name)}
+          title=${T.workspace.download(name)}><${Icon} name="dl" /></a>`}
     </div>
-    ${open && html`<${Preview} path=${output.path} name=${name} bytes=${output.size} kind=${kind} onAbout=${setAbout} />`}
+    ${open && html`<${Preview} path=${output.path} name=${name} bytes=${output.size} kind=${kind}
+      onAbout=${setAbout} />`}
   </div>`;
 }
 
@@ -36,10 +40,16 @@ function Output({ output, ip, lost, openAtFirst }) {
 export function Outputs({ task, lost }) {
   const ip = useStore((state) => state.ip);
   if (!task.outputs.length) {
-    return html`<div class="scroll" tabindex="0"><p class="nothing">${hasEnded(task) ? T.outputs.noneEnded : T.outputs.none}</p></div>`;
+    const words = hasEnded(task) ? T.outputs.noneEnded : T.outputs.none;
+    return html`<div class="scroll" tabindex="0"><p class="nothing">${words}</p></div>`;
   }
+  const shown = task.outputs.length;
+  const hidden = task.outputs_total - shown;
   return html`<div class="scroll" tabindex="0">
-    ${task.outputs.map((output, i) => html`<${Output} key=${output.path} output=${output} ip=${ip} lost=${lost} openAtFirst=${i < OPEN_AT_FIRST && !lost} />`)}
-    <p class="fine out-foot">${task.outputs_total > task.outputs.length ? T.outputs.firstOf(task.outputs.length, task.outputs_total) : hasEnded(task) ? "" : T.outputs.appear} <a href="#files">${T.outputs.open}</a></p>
+    ${task.outputs.map((output, i) => html`<${Output} key=${output.path} output=${output} ip=${ip} lost=${lost}
+      openAtFirst=${i < OPEN_AT_FIRST && !lost} />`)}
+    <p class="fine out-foot">
+      ${hidden > 0 && `${T.outputs.firstOf(shown, task.outputs_total)} `}<a href="#files">${T.outputs.open}</a>
+    </p>
   </div>`;
 }

@@ -33,8 +33,11 @@ export function Popover({ name, title, face, buttonClass = "btn", className = ""
   };
 
   return html`<div class=${`pop ${className}`} ref=${root} onKeyDown=${onKeyDown} onFocusOut=${onFocusOut}>
-    <button type="button" class=${buttonClass} ref=${button} aria-label=${name} aria-expanded=${open} aria-controls=${open ? id : undefined}
+    <button type="button" class=${buttonClass} ref=${button} aria-label=${name} aria-expanded=${open}
+      aria-controls=${open ? id : undefined}
       onClick=${() => setOpen(!open)}>${face}</button>
-    ${open && html`<div class=${`pop-card ${cardClass}`} id=${id} role="dialog" aria-label=${title}>${children()}</div>`}
+    ${open && html`<div class=${`pop-card ${cardClass}`} id=${id} role="dialog" aria-label=${title}>
+      ${children()}
+    </div>`}
   </div>`;
 }

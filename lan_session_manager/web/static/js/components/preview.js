@@ -1,6 +1,6 @@
 /** A look into one file. Text stays text; a picture is decoded from bytes, never loaded by its address. */
 
-import { visible } from "../format.js";
+import { visible, visibleText } from "../format.js";
 import { html, useEffect, useState } from "../html.js";
 import { image, table, text } from "../previews.js";
 import { T } from "../text.js";
@@ -28,7 +28,8 @@ function Image({ path, name, onAbout }) {
   }, [path]);
   if (error) return html`<p class="nothing">${error}</p>`;
   if (!url) return html`<p class="nothing">${T.reading}</p>`;
-  return html`<img src=${url} alt=${T.outputs.alt(name)} onLoad=${(event) => onAbout(T.outputs.image(event.target.naturalWidth, event.target.naturalHeight))}
+  return html`<img src=${url} alt=${T.outputs.alt(name)}
+    onLoad=${(event) => onAbout(T.outputs.image(event.target.naturalWidth, event.target.naturalHeight))}
     onError=${() => setError(T.outputs.noImage)} />`;
 }
 
@@ -38,7 +39,9 @@ function Table({ rows }) {
   const cls = (i) => (right[i] ? "r-al num" : "");
   return html`<div class="xscroll" tabindex="0"><table>
     <thead><tr>${head.map((cell, i) => html`<th class=${cls(i)}>${visible(cell)}</th>`)}</tr></thead>
-    <tbody>${body.map((row) => html`<tr>${row.map((cell, i) => html`<td class=${cls(i)}>${visible(cell)}</td>`)}</tr>`)}</tbody>
+    <tbody>${body.map((row) => html`<tr>
+      ${row.map((cell, i) => html`<td class=${cls(i)}>${visible(cell)}</td>`)}
+    </tr>`)}</tbody>
   </table></div>`;
 }
 
@@ -52,7 +55,8 @@ function Text({ path, bytes, kind, onAbout }) {
         if (gone) return;
         const parsed = kind === "table" ? table(answer.text, answer.whole, path) : null;
         setFound({ ...answer, parsed });
-        if (parsed) onAbout(T.outputs.table(parsed.total ?? parsed.rows.length - 1, parsed.columns, parsed.total !== null));
+        const rows = parsed && (parsed.total ?? parsed.rows.length - 1);
+        if (parsed) onAbout(T.outputs.table(rows, parsed.columns, parsed.total !== null));
       },
       (failure) => setError(T.outputs.failed(failure.message)),
     );
@@ -64,13 +68,12 @@ function Text({ path, bytes, kind, onAbout }) {
   if (!found) return html`<p class="nothing">${T.reading}</p>`;
   if (!found.text) return html`<p class="nothing">${T.outputs.blank}</p>`;
   if (found.parsed) return html`<${Table} rows=${found.parsed.rows} />`;
-  return html`<pre class="textview" tabindex="0">${found.text.split("\n").map(visibleLine).join("\n")}</pre>
+  return html`<pre class="textview" tabindex="0">${visibleText(found.text)}</pre>
     ${!found.whole && html`<p class="fine cutnote">${T.outputs.cut}</p>`}`;
 }
 
-const visibleLine = (line) => line.replace(/\r$/, "").split("\t").map(visible).join("\t");
-
 /** @param {{path: string, name: string, bytes: number, kind: string, onAbout: (words: string) => void}} props */
 export function Preview(props) {
-  return html`<div class="out-body">${props.kind === "image" ? html`<${Image} ...${props} />` : html`<${Text} ...${props} />`}</div>`;
+  const View = props.kind === "image" ? Image : Text;
+  return html`<div class="out-body"><${View} ...${props} /></div>`;
 }

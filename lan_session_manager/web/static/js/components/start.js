@@ -16,7 +16,11 @@ const PREVIEW_LINES = 7;
 function Drop({ lost, quota }) {
   const [over, handlers] = useDragOver();
   return html`<div class="step"><h2><span>1</span>${T.start.drop}</h2>
-    <div class=${`bigdrop${over ? " bigdrop--over" : ""}`} data-dropzone="inputs" ...${handlers}><${Icon} name="ul" /><p>${T.start.dropHere}<br />${T.start.dropOr}<${ChooseFiles} lost=${lost} /></p><p class="fine">${T.start.upTo(quota)}</p></div>
+    <div class=${`bigdrop${over ? " bigdrop--over" : ""}`} data-dropzone="inputs" ...${handlers}>
+      <${Icon} name="ul" />
+      <p>${T.start.dropHere}<br />${T.start.dropOr}<${ChooseFiles} lost=${lost} /></p>
+      <p class="fine">${T.start.upTo(quota)}</p>
+    </div>
     <p class="fine step-foot">${T.start.dropOptional}</p>
   </div>`;
 }
@@ -25,8 +29,10 @@ function Examples({ examples, command }) {
   return html`<div class="step"><h2><span>2</span>${T.start.pick}</h2>
     <div class="tmpl" role="radiogroup" aria-label=${T.start.pick}>
       ${examples.map((one) => html`<label key=${one.title}>
-        <input type="radio" name="example" checked=${one.command === command} onChange=${() => edit({ command: one.command, runner: one.runner })} />
-        <span><span class="tmpl-title">${one.title}</span><span class="kind">${T.runners[one.runner]}</span><small>${one.about}</small></span>
+        <input type="radio" name="example" checked=${one.command === command}
+          onChange=${() => edit({ command: one.command, runner: one.runner })} />
+        <span><span class="tmpl-title">${one.title}</span><span class="kind">${T.runners[one.runner]}</span>
+          <small>${one.about}</small></span>
       </label>`)}
     </div>
     <p class="fine step-foot">${examples.length ? T.start.orType : T.start.noExamples}</p>
@@ -36,16 +42,22 @@ function Examples({ examples, command }) {
 function Run({ dash, written, ready }) {
   const limits = limitsOf(dash, written);
   const lines = written.command.trim().split("\n");
+  const rest = lines.length - PREVIEW_LINES;
   const free = dash.swarm_health.slots_busy < dash.swarm_health.slots;
   const check = (icon, words) => html`<li><${Icon} name=${icon} /><span>${words}</span></li>`;
   return html`<div class="step"><h2><span>3</span>${T.start.run}</h2>
-    <pre class="preview">${written.command.trim() ? lines.slice(0, PREVIEW_LINES).join("\n") : html`<span class="dim">${T.start.nothing}</span>`}${lines.length > PREVIEW_LINES && html`<span class="dim">${`\n… ${T.start.moreLines(lines.length - PREVIEW_LINES)}`}</span>`}</pre>
+    <pre class="preview">
+      ${lines.slice(0, PREVIEW_LINES).join("\n") || html`<span class="dim">${T.start.nothing}</span>`}
+      ${rest > 0 && html`<span class="dim">${`\n… ${T.start.moreLines(rest)}`}</span>`}
+    </pre>
     <ul class="checks">
       ${check("queued", free ? T.start.free : T.start.busy)}
       ${check("shield", T.start.sandboxed(sizeMb(limits.memory_mb), duration(limits.time_s)))}
       ${check("dir", html`${T.start.results}<span class="mono">outputs/</span>.`)}
     </ul>
-    <button class="btn btn--lg btn--primary" type="button" disabled=${!ready} onClick=${sendDraft}>${T.start.button}</button>
+    <button class="btn btn--lg btn--primary" type="button" disabled=${!ready} onClick=${sendDraft}>
+      ${T.start.button}
+    </button>
   </div>`;
 }
 

@@ -11,7 +11,8 @@ export function State({ status, lost, pill = false }) {
   const word = T.states[status] ?? status;
   const late = pill && lost && (status === "running" || status === "queued");
   return html`<span class=${`state state--${status}${pill ? " pill" : ""}`}>
-    <${Icon} name=${T.states[status] ? status : "queued"} spin=${status === "running" && !lost} />${late ? T.whenLastSeen(word) : word}
+    <${Icon} name=${T.states[status] ? status : "queued"}
+      spin=${status === "running" && !lost} />${late ? T.whenLastSeen(word) : word}
   </span>`;
 }
 

@@ -54,7 +54,8 @@ function Time({ task }) {
 }
 
 function Action({ icon, name, main, disabled, onClick }) {
-  return html`<button class=${main ? "ib ib--main" : "ib"} type="button" aria-label=${name} title=${name} disabled=${disabled} onClick=${onClick}><${Icon} name=${icon} /></button>`;
+  return html`<button class=${main ? "ib ib--main" : "ib"} type="button" aria-label=${name} title=${name}
+    disabled=${disabled} onClick=${onClick}><${Icon} name=${icon} /></button>`;
 }
 
 /** @param {{task: import("../types.js").Task, current: boolean, lost: boolean, max: number}} props */
@@ -64,14 +65,19 @@ export const TaskRow = memo(({ task, current, lost, max }) => {
   const title = visible(task.description) || shortId(task.number);
   const runner = T.runners[task.runner] ?? visible(task.runner);
   const off = lost || actions.busy;
-  const cancel = html`<${Action} icon="stop" main name=${T.tasks.cancel(id)} disabled=${off || task.stopping} onClick=${actions.cancel} />`;
-  const rerun = (main) => html`<${Action} icon="retry" main=${main} name=${T.tasks.rerun(id)} disabled=${off} onClick=${() => actions.rerun()} />`;
+  const cancel = html`<${Action} icon="stop" main name=${T.tasks.cancel(id)} disabled=${off || task.stopping}
+    onClick=${actions.cancel} />`;
+  const rerun = (main) => html`<${Action} icon="retry" main=${main} name=${T.tasks.rerun(id)} disabled=${off}
+    onClick=${() => actions.rerun()} />`;
   const remove = html`<${Action} icon="trash" name=${T.tasks.remove(id)} disabled=${off} onClick=${actions.remove} />`;
-  return html`<li class="task" data-id=${task.task_id} data-status=${task.status} aria-current=${current ? "true" : undefined}>
+  return html`<li class="task" data-id=${task.task_id} data-status=${task.status}
+    aria-current=${current ? "true" : undefined}>
     <span class="line1"><${State} status=${task.status} lost=${lost} /></span>
-    <span class="desc trunc"><a class="task-open" href=${taskHash(task.number)} title=${title}><bdi>${title}</bdi></a></span>
+    <span class="desc trunc"><a class="task-open" href=${taskHash(task.number)} title=${title}>
+      <bdi>${title}</bdi></a></span>
     <span class="time num"><${Time} task=${task} /></span>
-    <span class="tid" title=${`${runner}, ${task.task_id}`}><${Icon} name=${iconForRunner(task.runner)} /><span class="sr">${runner}, </span><span>task_<b>${shortId(task.number).slice(5)}</b></span></span>
+    <span class="tid" title=${`${runner}, ${task.task_id}`}><${Icon} name=${iconForRunner(task.runner)} />
+      <span class="sr">${runner}, </span><span>task_<b>${shortId(task.number).slice(5)}</b></span></span>
     <span class="meta"><${Meta} task=${task} max=${max} /></span>
     <span class="acts">
       ${task.status === "running" && [cancel, rerun(false)]}

@@ -20,14 +20,16 @@ function Health() {
   const swarm = useStore((state) => state.dash.swarm_health);
   const lostSince = useStore((state) => (state.connection.lost ? state.lastData : 0));
   const { icon, cls, short, rest } = healthOf(swarm, lostSince);
-  return html`<span class=${`health ${cls}`}><${Icon} name=${icon} /><span>${short}<span class="w2">${rest}</span></span></span>`;
+  return html`<span class=${`health ${cls}`}><${Icon} name=${icon} /><span>${short}
+    <span class="w2">${rest}</span></span></span>`;
 }
 
 function Who() {
   const { ip, session_id: id, workspace } = useStore((state) => state.dash.session);
   return html`<span class="who">
     <span><span class="w">${T.who.you}</span><b class="mono">${ip}</b></span><span aria-hidden="true">·</span>
-    <span><span class="w">${T.who.session}</span><b class="mono">${shortSession(id)}</b></span><span class="ws" aria-hidden="true">·</span>
+    <span><span class="w">${T.who.session}</span><b class="mono">${shortSession(id)}</b></span>
+      <span class="ws" aria-hidden="true">·</span>
     <span class="ws"><span class="w">${T.who.workspace}</span><b class="mono">${workspace}</b></span>
   </span>`;
 }
@@ -37,10 +39,11 @@ function ConnectionPill() {
   const [cls, icon] = CONNECTIONS[state];
   const [word, title] = T.connection[state];
   const moves = state === "reconnecting" || state === "connecting";
-  return html`<span class=${`state pill ${cls}`} role="status" title=${title} data-connection=${state}><${Icon} name=${icon} spin=${moves} />${word}</span>`;
+  return html`<span class=${`state pill ${cls}`} role="status" title=${title} data-connection=${state}>
+    <${Icon} name=${icon} spin=${moves} />${word}</span>`;
 }
 
-/** @param {{ready: boolean, heading?: boolean}} props whether there is a dashboard to speak of; whether the page needs a heading */
+/** @param {{ready: boolean, heading?: boolean}} props is there a dashboard, and does the page need a heading? */
 export function Topbar({ ready, heading = false }) {
   return html`<header class="topbar">
     <a class="brand" href="/"><${Brand} /><span>${T.product}</span></a>
@@ -48,7 +51,8 @@ export function Topbar({ ready, heading = false }) {
     ${ready && html`<span class="vr"></span><${Health} />`}
     <div class="topbar-end">
       ${ready && html`<${Who} /><span class="vr"></span><${ConnectionPill} />`}
-      <button class="ib ib--lg phone-hide" type="button" onClick=${toggleTheme} aria-label=${T.page.theme} title=${T.page.theme}><${Icon} name="moon" /></button>
+      <button class="ib ib--lg phone-hide" type="button" onClick=${toggleTheme} aria-label=${T.page.theme}
+        title=${T.page.theme}><${Icon} name="moon" /></button>
       ${ready && html`<${Join} />`}
     </div>
   </header>`;
@@ -61,7 +65,8 @@ export function IdLine() {
   const lostSince = useStore((state) => (state.connection.lost ? state.lastData : 0));
   const { icon, cls, short } = healthOf(swarm, lostSince);
   return html`<section class="idline phone-only" aria-label=${T.page.identity}>
-    <span class="trunc"><span class="mono strong">${ip}</span>${T.dot}<span class="mono">${shortSession(id)}</span></span>
+    <span class="trunc"><span class="mono strong">${ip}</span>${T.dot}<span
+      class="mono">${shortSession(id)}</span></span>
     <span class=${`state ${cls}`}><${Icon} name=${icon} />${short}</span>
   </section>`;
 }

@@ -12,6 +12,8 @@ import { Tree } from "./tree.js";
 
 const NEARLY_FULL = 0.9;
 
+const share = (mb, quota) => `${Math.min(100, (mb / quota) * 100)}%`;
+
 function Usage() {
   const usage = useStore((state) => state.dash.workspace_usage);
   const quota = useStore((state) => state.dash.permissions.workspace_quota_mb);
@@ -23,8 +25,9 @@ function Usage() {
   const full = usage.size_mb >= quota * NEARLY_FULL;
   return html`<div class="use">
     <div class="fine use-sum"><b class="strong">${sizeMb(usage.size_mb)}</b>${T.workspace.used(sizeMb(quota))}</div>
-    <div class=${`use-bar${full ? " use-bar--full" : ""}`} role="img" aria-label=${T.workspace.usedName(sizeMb(usage.size_mb), sizeMb(quota))}>
-      ${parts.map(([cls, , mb]) => mb > 0 && html`<i class=${cls} style=${{ width: `${Math.min(100, (mb / quota) * 100)}%` }}></i>`)}
+    <div class=${`use-bar${full ? " use-bar--full" : ""}`} role="img"
+      aria-label=${T.workspace.usedName(sizeMb(usage.size_mb), sizeMb(quota))}>
+      ${parts.map(([cls, , mb]) => mb > 0 && html`<i class=${cls} style=${{ width: share(mb, quota) }}></i>`)}
     </div>
     ${full && html`<p class="use-full"><${Icon} name="warn" />${T.workspace.full}</p>`}
     <div class="use-key">
@@ -42,7 +45,10 @@ export function Workspace() {
   const version = useStore((state) => state.filesVersion);
   useEffect(refresh, [version]);
   return html`<section id="pane-files" class=${lost ? "is-stale" : ""} aria-labelledby="h-files">
-    <div class="sec-head"><h2 id="h-files">${T.workspace.title}</h2><span class="grow"></span>${lost ? html`<${StaleTag} />` : html`<span class="fine mono trunc">${name}</span>`}</div>
+    <div class="sec-head">
+      <h2 id="h-files">${T.workspace.title}</h2><span class="grow"></span>
+      ${lost ? html`<${StaleTag} />` : html`<span class="fine mono trunc">${name}</span>`}
+    </div>
     <${Usage} />
     <${Tree} lost=${lost} />
     <${DropZone} lost=${lost} />
