@@ -46,6 +46,7 @@ class Picture:
 
     event_id: int
     placed: Mapping[str, Placed]  # by task id
+    full: frozenset[str]  # ids of the sessions that run as many tasks as they may
     running: Mapping[str | None, int]  # by session id
     active: frozenset[str]  # session ids
     live_sessions: int
@@ -83,6 +84,7 @@ class Activity:
         return Picture(
             event_id=event_id,
             placed={task.task_id: task for task in order(waiting, boxes, self._settings.max_concurrent_tasks)},
+            full=frozenset(own for own, count in boxes.items() if count >= self._settings.max_concurrent_tasks),
             running=read.running_by_session(),
             active=read.active_sessions(self._clock() - ACTIVE_S),
             live_sessions=read.live_session_count(),
@@ -93,7 +95,7 @@ class Activity:
         placed = picture.placed.get(task.id) if task.state is TaskState.QUEUED else None
         waits_for = None
         if task.state is TaskState.QUEUED:
-            waits_for = "worker" if task.runner == runners.SWARM else "own_limit" if placed and placed.held else "slot"
+            waits_for = "worker" if task.runner == runners.SWARM else "own_limit" if task.session_id in picture.full else "slot"
         usage = None if task.cpu_s is None else {"cpu_s": task.cpu_s, "memory_peak_mb": task.memory_peak_mb}
         return {
             "task_id": task.id,

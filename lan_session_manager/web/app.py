@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from fastapi import FastAPI
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
 from lan_session_manager.dispatcher import Dispatcher
@@ -37,7 +38,7 @@ def create_app(services: Services) -> FastAPI:
     app.state.hub = Hub(services.manager)
     for routes in (routes_system, routes_sessions, routes_tasks, routes_files, routes_live):
         app.include_router(routes.router)
-    app.mount("/static", StaticFiles(directory=routes_system.STATIC), name="static")
+    app.mount("/static", GZipMiddleware(StaticFiles(directory=routes_system.STATIC)), name="static")
     add_error_handlers(app)
     app.add_middleware(Guard)
     return app

@@ -64,6 +64,8 @@ class Guard:
         async def send_marked(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
+                if scope["path"].startswith("/static/"):
+                    headers.setdefault("cache-control", "no-cache")  # kept, and asked for anew by its ETag
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
             await send(message)

@@ -90,7 +90,8 @@ async def upload(
             workspace,
             parts,
             limit_bytes=settings.upload_mb * MB,
-            quota_bytes=settings.workspace_quota_mb * MB,
+            quota=services.manager.sessions.quota(session),
+            reserve_bytes=services.manager.disk_reserve,
             size=int(announced) if announced.isdigit() and len(announced) < 19 else None,
             overwrite=bool(overwrite),
         )

@@ -178,7 +178,7 @@ class Work:
     def upload(self, path: str) -> None:
         if path == "outputs":
             path = "outputs/stash/new"
-        with Upload(self.workspace, parse_path(path), limit_bytes=1 << 20, quota_bytes=1 << 40) as arriving:
+        with Upload(self.workspace, parse_path(path), limit_bytes=1 << 20, quota=Quota(1 << 40, 10**6), reserve_bytes=0) as arriving:
             arriving.write(b"from a client")
             arriving.commit()
 

@@ -96,6 +96,14 @@ def test_v2_switches_the_controllers_on_at_every_level_above_a_box(v2: CgroupsV2
     assert asked == ["+cpu", *["+cpu +memory +pids"] * 3, ""]
 
 
+def test_v2_keeps_monitors_in_a_cgroup_of_their_own_which_is_no_group(v2: CgroupsV2, tmp_path: Path) -> None:
+    monitors = tmp_path / "lan-session-manager/i/monitors"
+    _fill(monitors, {"cgroup.procs": ""})
+    v2.place_monitor(4321)
+    assert _read(monitors, "cgroup.procs") == "4321"
+    assert v2.groups() == {"s1"}
+
+
 def test_v2_refuses_a_host_that_does_not_hand_on_a_controller(v2: CgroupsV2, tmp_path: Path) -> None:
     (tmp_path / "cgroup.controllers").write_text("memory pids\n")
     with pytest.raises(SandboxError, match="controller cpu"):

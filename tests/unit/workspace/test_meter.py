@@ -148,21 +148,21 @@ def test_a_workspace_that_cannot_be_looked_at_keeps_its_usage(
 
 def test_what_is_promised_is_not_promised_again(held: Disk, meter: Meter) -> None:
     held.bytes = 4 * MB
-    first = meter.reserve(3 * MB, 10 * MB)
-    second = meter.reserve(3 * MB, 10 * MB)
+    first = meter.reserve(3 * MB, QUOTA)
+    second = meter.reserve(3 * MB, QUOTA)
     with pytest.raises(QuotaError, match="10 MB may be used"):
-        meter.reserve(1, 10 * MB)
+        meter.reserve(1, QUOTA)
     with pytest.raises(QuotaError):
         first.extend(1)
     second.release()
     first.extend(3 * MB)
     first.release()
-    meter.reserve(6 * MB, 10 * MB).release()
+    meter.reserve(6 * MB, QUOTA).release()
 
 
 def test_what_has_arrived_counts_until_a_scan_has_surely_seen_it(held: Disk, meter: Meter) -> None:
     meter.scan()
-    arrived = meter.reserve(6 * MB, 10 * MB)
+    arrived = meter.reserve(6 * MB, QUOTA)
     held.goes_on.clear()
     held.began.clear()
     scan = threading.Thread(target=meter.scan)  # it looks before the file is there, and ends after
@@ -173,13 +173,13 @@ def test_what_has_arrived_counts_until_a_scan_has_surely_seen_it(held: Disk, met
     held.goes_on.set()
     scan.join()
     assert meter.usage == Usage(0)
-    promised = meter.reserve(4 * MB, 10 * MB)
+    promised = meter.reserve(4 * MB, QUOTA)
     with pytest.raises(QuotaError):
-        meter.reserve(1, 10 * MB)
+        meter.reserve(1, QUOTA)
     promised.release()
     meter.scan()
     assert meter.usage == Usage(6 * MB)
-    meter.reserve(4 * MB, 10 * MB).release()
+    meter.reserve(4 * MB, QUOTA).release()
 
 
 def test_space_that_was_just_freed_is_found_before_an_upload_is_refused(held: Disk, meter: Meter) -> None:
@@ -187,15 +187,15 @@ def test_space_that_was_just_freed_is_found_before_an_upload_is_refused(held: Di
     meter.scan()
     held.bytes = 0
     with pytest.raises(QuotaError):
-        meter.reserve(1, 10 * MB)  # nobody said that anything changed
+        meter.reserve(1, QUOTA)  # nobody said that anything changed
     meter.touch()
-    meter.reserve(10 * MB, 10 * MB).release()
+    meter.reserve(10 * MB, QUOTA).release()
 
 
 def test_a_workspace_with_more_in_it_than_a_scan_looks_at_is_full(held: Disk, meter: Meter) -> None:
     held.complete = False
     with pytest.raises(QuotaError):
-        meter.reserve(0, 10 * MB)
+        meter.reserve(0, QUOTA)
 
 
 def test_all_who_speak_of_one_workspace_share_its_usage(workspaces: Workspaces, workspace: Workspace) -> None:
@@ -210,7 +210,7 @@ def test_a_change_through_this_room_is_noticed_without_being_told(
 ) -> None:
     touched: list[str] = []
     monkeypatch.setattr(Meter, "touch", lambda _: touched.append("touched"))
-    with Upload(workspace, ("inputs", "a"), limit_bytes=MB, quota_bytes=MB) as arriving:
+    with Upload(workspace, ("inputs", "a"), limit_bytes=MB, quota=QUOTA, reserve_bytes=0) as arriving:
         arriving.write(b"x")
         arriving.commit()
     make_directory(workspace, ("inputs", "d"))

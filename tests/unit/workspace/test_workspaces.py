@@ -165,13 +165,13 @@ def test_nobody_changes_the_shared_resources(workspaces: Workspaces) -> None:
         with pytest.raises(ReadOnlyError):
             make_directory(shared, path)
         with pytest.raises(ReadOnlyError):
-            Upload(shared, path, limit_bytes=10, quota_bytes=10)
+            Upload(shared, path, limit_bytes=10, quota=Quota(10, 10), reserve_bytes=0)
 
 
 def test_what_the_server_keeps_in_a_workspace_is_not_a_clients_to_replace(workspace: Workspace) -> None:
     for path in (("session.json",), ("inputs",)):
         with pytest.raises(ReadOnlyError):
-            Upload(workspace, path, limit_bytes=10, quota_bytes=10)
+            Upload(workspace, path, limit_bytes=10, quota=Quota(10, 10), reserve_bytes=0)
     with pytest.raises(ReadOnlyError):
         remove(workspace, ("session.json",))
     with pytest.raises(SecurityError):

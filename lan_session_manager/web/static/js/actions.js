@@ -4,7 +4,7 @@ import * as api from "./api.js";
 import { titleOf } from "./format.js";
 import { createLive } from "./live.js";
 import { PHONE } from "./phone.js";
-import { goTo, parseRoute, taskHash } from "./route.js";
+import { goTo, parseRoute, taskHash, taskKey } from "./route.js";
 import { applyDashboard, applyDeleted, applyMessage, applyTask, store } from "./store.js";
 import { T } from "./text.js";
 
@@ -98,7 +98,7 @@ export async function start(again = false) {
 
 function firstChoice(state) {
   const tasks = state.order.map((id) => state.tasks.get(id));
-  const asked = tasks.find((task) => task.number === state.route.number);
+  const asked = tasks.find((task) => taskKey(task) === state.route.key);
   return (asked ?? tasks.find((task) => task.status === "running") ?? tasks[0])?.task_id ?? null;
 }
 
@@ -106,7 +106,7 @@ function firstChoice(state) {
 export function followRoute() {
   const route = parseRoute(location.hash);
   const state = store.get();
-  const selectedId = route.number === null ? state.selectedId : firstChoice({ ...state, route });
+  const selectedId = route.key === null ? state.selectedId : firstChoice({ ...state, route });
   store.set({ route, selectedId });
 }
 
@@ -126,7 +126,7 @@ function showTask(task) {
   store.set({ filter: "all" });
   // On a phone the list stays: a task that opens by itself would cover what the person is doing.
   if (PHONE.matches) store.set({ selectedId: task.task_id });
-  else goTo(taskHash(task.number));
+  else goTo(taskHash(task));
 }
 
 /**

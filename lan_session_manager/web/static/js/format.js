@@ -72,14 +72,19 @@ export function percent(n) {
   return `${Math.round(n)} %`;
 }
 
-/** @param {number} number @returns {string} "task_007" */
-export function shortId(number) {
-  return `task_${String(number).padStart(3, "0")}`;
+const padded = (number) => String(number).padStart(3, "0");
+
+/**
+ * @param {import("./types.js").Task} task
+ * @returns {string} "task_007"; of one that an orchestrator reported, the id that it has there
+ */
+export function shortId(task) {
+  return task.number === null ? visible(task.task_id) : `task_${padded(task.number)}`;
 }
 
-/** @param {number} number @returns {string} "task 007", as it is said */
-export function spokenId(number) {
-  return `task ${String(number).padStart(3, "0")}`;
+/** @param {import("./types.js").Task} task @returns {string} "task 007", as it is said */
+export function spokenId(task) {
+  return task.number === null ? `task ${visible(task.task_id)}` : `task ${padded(task.number)}`;
 }
 
 /** @param {string} sessionId @returns {string} its first six letters or digits */

@@ -1,22 +1,27 @@
-/** What the address bar says: "#task_007/outputs", "#files", "#swarm", "#tasks". */
+/** What the address bar says: "#task_007/outputs", "#task/job-7" (an orchestrator's own id), "#files", "#swarm", "#tasks". */
 
 const TABS = ["log", "outputs", "details"];
 
 /**
  * @param {string} hash
- * @returns {{view: "tasks" | "task" | "files" | "swarm", number: number | null,
- *   tab: "log" | "outputs" | "details" | null}}
+ * @returns {{view: "tasks" | "task" | "files" | "swarm", key: string | null,
+ *   tab: "log" | "outputs" | "details" | null}} `key` is that of `taskKey`
  */
 export function parseRoute(hash) {
-  const task = /^#task_(\d{1,9})(?:\/(\w+))?$/.exec(hash);
-  if (task) return { view: "task", number: Number(task[1]), tab: TABS.includes(task[2]) ? task[2] : null };
+  const task = /^#(task_\d{1,9}|task\/[^/]+)(?:\/(\w+))?$/.exec(hash);
+  if (task) return { view: "task", key: task[1], tab: TABS.includes(task[2]) ? task[2] : null };
   const view = hash === "#files" || hash === "#swarm" ? hash.slice(1) : "tasks";
-  return { view, number: null, tab: null };
+  return { view, key: null, tab: null };
 }
 
-/** @param {number} number @param {string} [tab] @returns {string} a hash */
-export function taskHash(number, tab) {
-  return `#task_${String(number).padStart(3, "0")}${tab ? `/${tab}` : ""}`;
+/** @param {import("./types.js").Task} task @returns {string} what a hash calls it */
+export function taskKey(task) {
+  return task.number === null ? `task/${encodeURIComponent(task.task_id)}` : `task_${String(task.number).padStart(3, "0")}`;
+}
+
+/** @param {import("./types.js").Task} task @param {string} [tab] @returns {string} a hash */
+export function taskHash(task, tab) {
+  return `#${taskKey(task)}${tab ? `/${tab}` : ""}`;
 }
 
 /** Another tab of the same task is no step that "back" should undo. @param {string} hash */

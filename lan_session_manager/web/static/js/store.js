@@ -20,7 +20,7 @@ function initialState() {
     tasks: new Map(),
     order: [], // task ids, newest first
     selectedId: null,
-    route: { view: "tasks", number: null, tab: null },
+    route: { view: "tasks", key: null, tab: null },
     filter: "all",
     notice: null, // a sentence about an action that did not succeed
     said: "", // the line that screen readers hear
@@ -49,7 +49,10 @@ export function createStore(initial) {
 
 export const store = createStore(initialState());
 
-const byNewest = (tasks) => [...tasks.values()].sort((a, b) => b.number - a.number).map((task) => task.task_id);
+// Tasks of one moment stay in the order of their numbers.
+const newer = (a, b) => ms(b.created_at) - ms(a.created_at) || b.number - a.number;
+
+const byNewest = (tasks) => [...tasks.values()].sort(newer).map((task) => task.task_id);
 
 function skewFrom(state, timestamp, now) {
   const skew = ms(timestamp) - now;
@@ -142,7 +145,7 @@ export function applyMessage(state, message, now) {
   if (message.event === "activity") return { ...base, ...applyActivity(state, message) };
   if (!message.id) return base;
   if (message.event === "task_completed" && message.task) {
-    base.said = T.page.said(shortId(message.task.number), T.states[message.task.status].toLowerCase());
+    base.said = T.page.said(shortId(message.task), T.states[message.task.status].toLowerCase());
   }
   // Replayed after a reconnect, and already part of the dashboard that came first: only to be told.
   if (message.id <= state.eventId) return base;

@@ -196,6 +196,7 @@ export const T = {
     cut: (n) => ` … ${plural(n, "more character", "more characters")}`,
     queued: "The log starts when the task starts.",
     empty: "The task printed nothing.",
+    elsewhere: "The swarm worker that did this task has its output.",
     lost: (time) =>
       `Connection lost at ${time}. The task keeps running; the rest of its log loads when the connection is back.`,
     polling: "No live connection: new lines arrive every few seconds, without the mark for stderr.",

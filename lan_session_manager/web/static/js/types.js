@@ -5,7 +5,7 @@
  *
  * @typedef {object} Task
  * @property {string} task_id
- * @property {number} number
+ * @property {number | null} number null: reported by an orchestrator under an id of its own
  * @property {string} description
  * @property {string} command
  * @property {string} runner

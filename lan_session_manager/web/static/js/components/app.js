@@ -4,6 +4,7 @@ import { start } from "../actions.js";
 import { hasFiles, take } from "../drag.js";
 import { html, useEffect, useLayoutEffect } from "../html.js";
 import { PHONE, usePhone } from "../phone.js";
+import { taskKey } from "../route.js";
 import { runningCount, store } from "../store.js";
 import { T } from "../text.js";
 import { useStore } from "../use-store.js";
@@ -79,8 +80,9 @@ function Ready() {
   const lost = useStore((state) => state.connection.lost);
   const said = useStore((state) => state.said);
   const view = useStore((state) => {
-    const { view: asked, number } = state.route;
-    return asked === "task" && state.tasks.get(state.selectedId)?.number !== number ? "tasks" : asked;
+    const { view: asked, key } = state.route;
+    const selected = state.tasks.get(state.selectedId);
+    return asked === "task" && (!selected || taskKey(selected) !== key) ? "tasks" : asked;
   });
   const railOnly = usePhone() && (view === "files" || view === "swarm");
   useDropAnywhere();

@@ -3,7 +3,7 @@
 import { clock, duration, ms, shortId, visible } from "../format.js";
 import { html, useRef } from "../html.js";
 import { hasEnded, ranFor } from "../outcomes.js";
-import { replaceHash, taskHash } from "../route.js";
+import { replaceHash, taskHash, taskKey } from "../route.js";
 import { T } from "../text.js";
 import { useStore } from "../use-store.js";
 import { Details } from "./details.js";
@@ -26,7 +26,7 @@ function Actions({ task, lost }) {
   const stopWord = task.stopping ? T.tasks.stopping : T.tasks.cancelShort;
   return html`<div class="d-acts" role="group" aria-label=${T.detail.actions}>
     ${!ended && button("stop", stopWord, actions.cancel, off || task.stopping)}
-    ${task.status !== "queued" && button("retry", T.tasks.rerunShort, () => actions.rerun())}
+    ${task.status !== "queued" && task.number !== null && button("retry", T.tasks.rerunShort, () => actions.rerun())}
     ${task.status !== "running" && button("trash", T.tasks.removeShort, actions.remove)}
   </div>`;
 }
@@ -50,7 +50,7 @@ function FullId({ task }) {
 
 function Tabs({ task, tab }) {
   const list = useRef(null);
-  const choose = (name) => replaceHash(taskHash(task.number, name));
+  const choose = (name) => replaceHash(taskHash(task, name));
   const onKeyDown = (event) => {
     const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
     if (!step) return;
@@ -59,7 +59,7 @@ function Tabs({ task, tab }) {
     choose(TABS[at]);
     list.current.children[at].focus();
   };
-  return html`<div class="tabs" role="tablist" aria-label=${shortId(task.number)} ref=${list} onKeyDown=${onKeyDown}>
+  return html`<div class="tabs" role="tablist" aria-label=${shortId(task)} ref=${list} onKeyDown=${onKeyDown}>
     ${TABS.map((name) => html`<button type="button" role="tab" id=${`tab-${name}`} key=${name}
       aria-selected=${name === tab} aria-controls="task-panel"
       tabindex=${name === tab ? 0 : -1} onClick=${() => choose(name)}>
@@ -79,9 +79,9 @@ export function Detail() {
   const route = useStore((state) => state.route);
   const lost = useStore((state) => state.connection.lost);
   if (!task) return html`<article class="detail"><p class="nothing">${T.tasks.choose}</p></article>`;
-  const tab = (route.number === task.number && route.tab) || firstTab(task);
+  const tab = (route.key === taskKey(task) && route.tab) || firstTab(task);
   const Panel = PANELS[tab];
-  const title = visible(task.description) || shortId(task.number);
+  const title = visible(task.description) || shortId(task);
   return html`<article class=${`detail${lost ? " is-stale" : ""}`} aria-labelledby="h-task" data-id=${task.task_id}>
     <div class="d-head">
       <a class="back phone-only" href="#tasks"><${Icon} name="left" />${T.detail.back}</a>

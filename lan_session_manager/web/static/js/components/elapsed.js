@@ -20,9 +20,10 @@ export function Elapsed({ since }) {
   return stopwatch((useServerNow() - ms(since)) / 1000);
 }
 
-/** @param {{since: string, limit: number}} props `limit` in seconds */
+/** @param {{since: string, limit: number}} props `limit` in seconds; 0: there is none here */
 export function RunMeter({ since, limit }) {
   const seconds = (useServerNow() - ms(since)) / 1000;
+  if (!limit) return html`<span class="num strong">${stopwatch(seconds)}</span>`;
   const part = Math.min(100, Math.max(0, (seconds / limit) * 100));
   return html`<span><span class="meter" aria-hidden="true"><i style=${{ width: `${part}%` }}></i></span>
     <span class="num"><span class="strong">${stopwatch(seconds)}</span>${T.detail.of(stopwatch(limit))}</span></span>`;

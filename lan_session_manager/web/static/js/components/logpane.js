@@ -122,7 +122,7 @@ function Tail({ task, facts, lost, polling, waits }) {
   if (!hasEnded(task)) return null;
   const ran = ranFor(task);
   const word = task.status === "failed" ? failureLine(task) : T.states[task.status];
-  return html`${!facts.total && html`<li class="note">${T.log.empty}</li>`}
+  return html`${!facts.total && html`<li class="note">${task.runner === "swarm" ? T.log.elsewhere : T.log.empty}</li>`}
     <li class=${`note note--end state--${task.status}`}>
       <${Icon} name=${task.status} />${T.log.endNote(word, Number.isNaN(ran) ? "" : duration(ran))}
     </li>`;
@@ -154,10 +154,10 @@ export function LogPane({ task, lost }) {
   return html`
     <${LogTools} held=${held} total=${facts.total} following=${following && live} ended=${facts.ended || waits}
       lost=${lost} follow=${follow} look=${look} wrap=${wrap} setWrap=${setWrap}
-      download=${waits ? null : logDownloadUrl(task.task_id)} name=${shortId(task.number)} />
+      download=${waits ? null : logDownloadUrl(task.task_id)} name=${shortId(task)} />
     <div class="logwrap">
       <div class=${`log${wrap ? " log--wrap" : ""}`} tabindex="0" role="log" aria-live="off"
-        aria-label=${T.log.name(spokenId(task.number))} ref=${scroller} onScroll=${look}>
+        aria-label=${T.log.name(spokenId(task))} ref=${scroller} onScroll=${look}>
         <div class="log-in">
           <ol>
             ${facts.dropped > 0 && html`<li class="note">${T.log.left(facts.dropped)}

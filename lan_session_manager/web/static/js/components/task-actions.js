@@ -29,7 +29,7 @@ export function useTaskActions(task) {
     /** @param {object} [limits] other limits than it had */
     rerun: (limits) => once(() => rerun(task.task_id, limits)),
     remove: async () => {
-      const id = spokenId(task.number);
+      const id = spokenId(task);
       const yes = await confirm({
         title: T.dialog.deleteTask(id),
         body: T.dialog.deleteTaskBody(visible(task.description)),

@@ -47,6 +47,11 @@ function Meta({ task, max }) {
   }
 }
 
+function Id({ task }) {
+  if (task.number === null) return html`<b class="trunc"><bdi>${shortId(task)}</bdi></b>`;
+  return html`<span>task_<b>${shortId(task).slice(5)}</b></span>`;
+}
+
 function Time({ task }) {
   if (!hasEnded(task)) return html`<${Elapsed} since=${task.started_at ?? task.created_at} />`;
   const ran = ranFor(task);
@@ -61,28 +66,29 @@ function Action({ icon, name, main, disabled, onClick }) {
 /** @param {{task: import("../types.js").Task, current: boolean, lost: boolean, max: number}} props */
 export const TaskRow = memo(({ task, current, lost, max }) => {
   const actions = useTaskActions(task);
-  const id = spokenId(task.number);
-  const title = visible(task.description) || shortId(task.number);
+  const id = spokenId(task);
+  const title = visible(task.description) || shortId(task);
   const runner = T.runners[task.runner] ?? visible(task.runner);
   const off = lost || actions.busy;
   const cancel = html`<${Action} icon="stop" main name=${T.tasks.cancel(id)} disabled=${off || task.stopping}
     onClick=${actions.cancel} />`;
-  const rerun = (main) => html`<${Action} icon="retry" main=${main} name=${T.tasks.rerun(id)} disabled=${off}
+  // What an orchestrator reported under an id of its own, only that can run again.
+  const again = (main) => task.number !== null && html`<${Action} icon="retry" main=${main} name=${T.tasks.rerun(id)} disabled=${off}
     onClick=${() => actions.rerun()} />`;
   const remove = html`<${Action} icon="trash" name=${T.tasks.remove(id)} disabled=${off} onClick=${actions.remove} />`;
   return html`<li class="task" data-id=${task.task_id} data-status=${task.status}
     aria-current=${current ? "true" : undefined}>
     <span class="line1"><${State} status=${task.status} lost=${lost} /></span>
-    <span class="desc trunc"><a class="task-open" href=${taskHash(task.number)} title=${title}>
+    <span class="desc trunc"><a class="task-open" href=${taskHash(task)} title=${title}>
       <bdi>${title}</bdi></a></span>
     <span class="time num"><${Time} task=${task} /></span>
     <span class="tid" title=${`${runner}, ${task.task_id}`}><${Icon} name=${iconForRunner(task.runner)} />
-      <span class="sr">${runner}, </span><span>task_<b>${shortId(task.number).slice(5)}</b></span></span>
+      <span class="sr">${runner}, </span><${Id} task=${task} /></span>
     <span class="meta"><${Meta} task=${task} max=${max} /></span>
     <span class="acts">
-      ${task.status === "running" && [cancel, rerun(false)]}
+      ${task.status === "running" && [cancel, again(false)]}
       ${task.status === "queued" && [cancel, remove]}
-      ${hasEnded(task) && [rerun(true), remove]}
+      ${hasEnded(task) && [again(true), remove]}
     </span>
   </li>`;
 });
