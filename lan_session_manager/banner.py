@@ -35,9 +35,20 @@ def _url(host: str, port: int) -> str:
 
 
 def print_banner(
-    out: TextIO, *, urls: Sequence[str], ws_port: int, isolation: str, data_dir: Path, admin_token: Path | None
+    out: TextIO,
+    *,
+    urls: Sequence[str],
+    ws_port: int,
+    isolation: str,
+    notice: Sequence[str],
+    data_dir: Path,
+    admin_token: Path | None,
 ) -> None:
-    """Print the block, with a QR code of the first address where `out` is a terminal that can show it."""
+    """Print the block, with a QR code of the first address where `out` is a terminal that can show it.
+
+    `notice` has the lines that say why only this machine is served, and then no phone can open that address; empty: it
+    is as the owner wished.
+    """
     token = str(admin_token) if admin_token else "as set by LSM_ADMIN_TOKEN"
     lines = [
         "",
@@ -48,8 +59,10 @@ def print_banner(
         f"  Data                     {data_dir}",
         f"  Admin token              {token}",
         "",
+        *(f"  {line}" for line in notice),
+        *([""] if notice else []),
     ]
-    if out.isatty() and (out.encoding or "").lower().replace("-", "") == "utf8":
+    if not notice and out.isatty() and (out.encoding or "").lower().replace("-", "") == "utf8":
         code = io.StringIO()
         segno.make(urls[0], micro=False).terminal(code, border=1, compact=True)
         lines += ["  " + line for line in code.getvalue().splitlines()] + [

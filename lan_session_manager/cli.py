@@ -1,4 +1,4 @@
-"""What a person does from a terminal: serve."""
+"""What a person does from a terminal: serve, and have the machine looked at."""
 
 import argparse
 import asyncio
@@ -6,6 +6,7 @@ import fcntl
 import logging
 import os
 import sys
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,8 +14,11 @@ from pydantic import ValidationError
 
 from lan_session_manager.activity import Isolation
 from lan_session_manager.banner import own_urls, print_banner
+from lan_session_manager.doctor.examine import examine
+from lan_session_manager.doctor.findings import Verdict, as_json, as_text, overall
 from lan_session_manager.engine.local import LocalConfig, LocalEngine
 from lan_session_manager.errors import DataDirError, LSMError
+from lan_session_manager.exposure import exposure
 from lan_session_manager.feed import Feed
 from lan_session_manager.identity import parse_proxies
 from lan_session_manager.manager import DEFAULT_DATA_DIR, LANSessionManager
@@ -34,7 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True)
     add_serve_options(commands.add_parser("serve", help="start the server"))
-    return run_serve(parser.parse_args(arguments))
+    _add_doctor_options(commands.add_parser("doctor", help="say whether this machine can serve safely"))
+    options = parser.parse_args(arguments)
+    return _run_doctor(options) if options.command == "doctor" else run_serve(options)
 
 
 def add_serve_options(parser: argparse.ArgumentParser) -> None:
@@ -44,6 +50,19 @@ def add_serve_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ws-port", type=_port, default=8765, help="port of its own for the WebSocket (8765)")
     parser.add_argument("--data-dir", type=Path, default=Path(DEFAULT_DATA_DIR), help="where everything is kept")
     parser.add_argument("--debug", action="store_true", help="log every request")
+
+
+def _add_doctor_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print the findings as JSON")
+    parser.add_argument("--data-dir", type=Path, default=Path(DEFAULT_DATA_DIR), help="where everything is kept")
+    parser.add_argument("--port", type=_port, default=5000, help="port of the page and the API (5000)")
+
+
+def _run_doctor(options: argparse.Namespace) -> int:
+    """Print what the doctor finds; gives 1 if anything failed."""
+    findings = examine(options.data_dir.absolute(), options.port)
+    print(as_json(findings) if options.json else as_text(findings))
+    return int(overall(findings) is Verdict.FAIL)
 
 
 def run_serve(options: argparse.Namespace) -> int:
@@ -60,6 +79,8 @@ def run_serve(options: argparse.Namespace) -> int:
     except ValidationError as error:
         for problem in error.errors():
             print(f"The setting {problem['loc'][0]} does not fit: {problem['msg']}.", file=sys.stderr)
+    except tomllib.TOMLDecodeError as error:
+        print(f"{options.data_dir / STATE_DIR / 'settings.toml'} is no valid TOML: {error}.", file=sys.stderr)
     return 1
 
 
@@ -69,6 +90,7 @@ def _serve(options: argparse.Namespace) -> int:
     settings = load_settings(data_dir)
     engine = LocalEngine(LocalConfig(data_dir, settings.oci_runtime))
     line, isolation = asyncio.run(_tested(engine))
+    open_to = exposure(options.host, isolation, settings.accept_reduced_isolation)
     manager = LANSessionManager(data_dir, settings=settings, isolation=isolation)
     services = Services(
         manager=manager,
@@ -77,14 +99,15 @@ def _serve(options: argparse.Namespace) -> int:
         isolation=isolation,
         tokens=manager.tokens(),
         proxies=parse_proxies(settings.trusted_proxies),
-        urls=own_urls(options.host, options.port),
+        urls=own_urls(open_to.host, options.port),
     )
-    sockets = [*listen(options.host, options.port), *listen(options.host, options.ws_port)]
+    sockets = [*listen(open_to.host, options.port), *listen(open_to.host, options.ws_port)]
     print_banner(
         sys.stdout,
         urls=services.urls,
         ws_port=options.ws_port,
         isolation=line,
+        notice=open_to.notice,
         data_dir=data_dir,
         admin_token=None if settings.admin_token else manager.state_dir / "admin-token",
     )

@@ -52,19 +52,24 @@ class System:
     hidden: tuple[str, ...] = _HIDDEN
 
 
+def find_init() -> Path | None:
+    """Where the init program of a box is installed."""
+    return next((path for path in map(Path, _INITS) if os.access(path, os.X_OK)), None)
+
+
 def make_system(root: Path) -> System:
     """Make the skeleton at `root`, or bring it up to date, and find the init program.
 
     Every directory above `root` must let others pass: in a user namespace the runtime is somebody else.
     Raises SandboxError if the host has no init program.
     """
-    init = next((path for path in map(Path, _INITS) if os.access(path, os.X_OK)), None)
+    init = find_init()
     if init is None:
         raise SandboxError("catatonit, the init program of a box, is not installed")
-    for name in _DIRECTORIES:
+    for name in ("", *_DIRECTORIES):
         directory = root / name
-        directory.mkdir(parents=True, exist_ok=True)
-        directory.chmod(0o755)
+        directory.mkdir(exist_ok=True)
+        directory.chmod(0o755)  # whatever the server's umask
     # A runtime gives a tmpfs the mode of the directory below it, whatever the mount's own options say.
     (root / "tmp").chmod(0o1777)
     for name in _USR_LINKS:

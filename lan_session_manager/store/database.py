@@ -33,7 +33,7 @@ class Store:
         self._path = path
         self._local = threading.local()
         self._lock = threading.Lock()
-        self._readers: list[sqlite3.Connection] = []
+        self._readers: list[tuple[threading.Thread, sqlite3.Connection]] = []
         self._jobs: queue.Queue[tuple[Callable[[Transaction], Any], Future[Any]] | None] = queue.Queue(_WAITING_JOBS)
         self._listeners: list[Callable[[], None]] = []
         self._writer: threading.Thread | None = None
@@ -53,7 +53,7 @@ class Store:
             self._jobs.put(None)
             writer.join()
         with self._lock:
-            for connection in self._readers:
+            for _, connection in self._readers:
                 connection.close()
             self._readers.clear()
 
@@ -87,7 +87,7 @@ class Store:
                 if self._closed:
                     connection.close()
                     raise BusyError
-                self._readers.append(connection)
+                self._keep(connection)
             reads = self._local.reads = Reads(connection)
         return reads
 
@@ -101,8 +101,16 @@ class Store:
         if connection is None:
             connection = self._local.versions = self._connect()
             with self._lock:
-                self._readers.append(connection)
+                self._keep(connection)
         return int(connection.execute("PRAGMA data_version").fetchone()[0])
+
+    def _keep(self, connection: sqlite3.Connection) -> None:
+        """Close it with the store; those of threads that have ended are closed now. The caller has the lock."""
+        for thread, old in self._readers:
+            if not thread.is_alive():
+                old.close()
+        self._readers = [(thread, old) for thread, old in self._readers if thread.is_alive()]
+        self._readers.append((threading.current_thread(), connection))
 
     def _connect(self) -> sqlite3.Connection:
         # Closed by the thread that calls close(), hence check_same_thread; used by one thread each all the same.

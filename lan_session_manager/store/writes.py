@@ -70,8 +70,10 @@ class Transaction(Reads):
         """Accept a task under the session's next number, queued."""
         session = self._known_session(session_id)
         number = session.next_number
-        self._connection.execute("UPDATE sessions SET next_number = next_number + 1 WHERE id = ?", (session_id,))
-        return self._add_task(f"{session.namespace}_task_{number:03d}", session_id, number, new, now)
+        while self.task(task_id := f"{session.namespace}_task_{number:03d}"):
+            number += 1  # an orchestrator has reported a task under this id
+        self._connection.execute("UPDATE sessions SET next_number = ? WHERE id = ?", (number + 1, session_id))
+        return self._add_task(task_id, session_id, number, new, now)
 
     def add_reported_task(self, task_id: str, session_id: str | None, new: NewTask, now: float) -> TaskRecord:
         """Note a task that an orchestrator reports under its own id, running."""

@@ -14,16 +14,20 @@ _SEND_BUFFER = 256 * 1024  # of the kernel for each client: one that never reads
 _UNREAD_MS = 60_000  # a client that takes nothing for so long is gone
 _MESSAGE_BYTES = 512 * 1024
 _GRACE_S = 2
-_EVERY_ADDRESS = "0.0.0.0"  # noqa: S104 - serving the network is what this program is for
+_BOTH = {  # hosts that mean an address of each family
+    "0.0.0.0": ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")),  # noqa: S104 - serving the network is the point
+    "localhost": ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")),
+}
 
 
 def listen(host: str, port: int) -> list[socket.socket]:
-    """Sockets that listen at that address; for 0.0.0.0 at every address of the machine, IPv6 too.
+    """Sockets that listen at that address; for 0.0.0.0 at every address of the machine, IPv6 too, for localhost at both
+    loopback addresses.
 
     Raises PortError, which says what is in the way.
     """
-    wanted = [(socket.AF_INET, _EVERY_ADDRESS), (socket.AF_INET6, "::")] if host == _EVERY_ADDRESS else None
-    if wanted is None:
+    wanted = list(_BOTH.get(host, ()))
+    if not wanted:
         try:
             found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         except OSError:

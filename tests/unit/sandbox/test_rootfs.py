@@ -1,7 +1,10 @@
 """The system of a box has what programs need and none of the host's own files."""
 
+import os
 import stat
 from pathlib import Path
+
+import pytest
 
 from lan_session_manager.sandbox.rootfs import make_system
 
@@ -21,9 +24,14 @@ def test_the_skeleton_holds_empty_directories_links_and_an_etc_of_its_own(tmp_pa
     assert (root / "etc/resolv.conf").read_text() == ""
 
 
-def test_everybody_may_pass_and_tmp_has_the_mode_that_its_mount_takes_over(tmp_path: Path) -> None:
-    root = make_system(tmp_path / "rootfs").root
-    for path in root.rglob("*"):
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_everybody_may_pass_and_tmp_has_the_mode_that_its_mount_takes_over(tmp_path: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        root = make_system(tmp_path / "rootfs").root
+    finally:
+        os.umask(before)
+    for path in (root, *root.rglob("*")):
         if path.is_symlink():
             continue
         mode = stat.S_IMODE(path.stat().st_mode)
