@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lan_session_manager import runners
+from lan_session_manager.allowances import allowance_of
 from lan_session_manager.machine import Watch
 from lan_session_manager.schedule import Placed, Waiting, order
 from lan_session_manager.settings import Settings
@@ -81,10 +82,11 @@ class Activity:
         event_id = read.last_event_id()
         waiting = [Waiting(*row) for row in read.waiting(sandboxed)]
         boxes = read.running_boxes_by_session(sandboxed) if waiting else {}
+        usual, exceptions = self._settings.max_concurrent_tasks, read.concurrency_of_sessions() if waiting else {}
         return Picture(
             event_id=event_id,
-            placed={task.task_id: task for task in order(waiting, boxes, self._settings.max_concurrent_tasks)},
-            full=frozenset(own for own, count in boxes.items() if count >= self._settings.max_concurrent_tasks),
+            placed={task.task_id: task for task in order(waiting, boxes, usual, exceptions)},
+            full=frozenset(own for own, count in boxes.items() if count >= exceptions.get(own, usual)),
             running=read.running_by_session(),
             active=read.active_sessions(self._clock() - ACTIVE_S),
             live_sessions=read.live_session_count(),
@@ -95,7 +97,8 @@ class Activity:
         placed = picture.placed.get(task.id) if task.state is TaskState.QUEUED else None
         waits_for = None
         if task.state is TaskState.QUEUED:
-            waits_for = "worker" if task.runner == runners.SWARM else "own_limit" if task.session_id in picture.full else "slot"
+            own_limit = task.session_id in picture.full
+            waits_for = "worker" if task.runner == runners.SWARM else "own_limit" if own_limit else "slot"
         usage = None if task.cpu_s is None else {"cpu_s": task.cpu_s, "memory_peak_mb": task.memory_peak_mb}
         return {
             "task_id": task.id,
@@ -135,11 +138,12 @@ class Activity:
             "total_tasks": session.total_tasks,
             "workspace": session.name,
             "task_namespace": session.namespace,
-            "permissions": self.permissions(),
+            "permissions": self.permissions(session.id),
         }
 
-    def permissions(self) -> dict[str, Any]:
+    def permissions(self, session_id: str) -> dict[str, Any]:
         """What a session may do."""
+        allowed = allowance_of(self._store.read, self._settings, session_id)
         return {
             "role": "standard_user",
             "can_read_core_system": False,
@@ -147,8 +151,8 @@ class Activity:
             "can_see_other_workspaces": False,
             "can_trigger_swarm_tasks": True,
             "can_view_network_activity": True,
-            "workspace_quota_mb": self._settings.workspace_quota_mb,
-            "max_concurrent_tasks": self._settings.max_concurrent_tasks,
+            "workspace_quota_mb": allowed.quota_mb,
+            "max_concurrent_tasks": allowed.max_concurrent_tasks,
         }
 
     def network(self, viewer: str | None, picture: Picture) -> dict[str, Any]:
@@ -195,6 +199,7 @@ class Activity:
         """All that the page of a session shows."""
         picture = self.picture()
         read, settings = self._store.read, self._settings
+        allowed = allowance_of(read, settings, session.id)
         tasks = [self.task(task, session, picture) for task in read.recent_tasks_of(session.id, ENDED_SHOWN)]
         return {
             "event_id": picture.event_id,
@@ -203,15 +208,15 @@ class Activity:
             "network_activity": self.network(session.id, picture),
             "swarm_health": self.swarm(picture),
             "workspace_usage": usage_view(usage),
-            "permissions": self.permissions(),
+            "permissions": self.permissions(session.id),
             "runners": [
                 {"name": runner.name, "label": runner.label, "prompt": runner.prompt}
                 for runner in runners.SANDBOXED.values()
             ],
             "limits": {
-                "memory_mb": _choices(settings.task_memory_mb, settings.session_memory_mb, _MEMORY_CHOICES),
+                "memory_mb": _choices(settings.task_memory_mb, allowed.memory_mb, _MEMORY_CHOICES),
                 "time_s": _choices(settings.task_time_s, settings.task_time_max_s, _TIME_CHOICES),
-                "queue": {"waiting": sum(task["status"] == "queued" for task in tasks), "bound": settings.queue_bound},
+                "queue": {"waiting": sum(task["status"] == "queued" for task in tasks), "bound": allowed.queue_bound},
                 "upload_mb": settings.upload_mb,
             },
             "server": {

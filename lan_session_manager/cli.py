@@ -5,6 +5,7 @@ import asyncio
 import fcntl
 import logging
 import os
+import resource
 import sys
 import tomllib
 from collections.abc import Sequence
@@ -87,6 +88,8 @@ def run_serve(options: argparse.Namespace) -> int:
 def _serve(options: argparse.Namespace) -> int:
     data_dir: Path = options.data_dir.absolute()
     _lock(data_dir)
+    _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))  # each connection is one: 1024 are soon taken
     settings = load_settings(data_dir)
     engine = LocalEngine(LocalConfig(data_dir, settings.oci_runtime))
     line, isolation = asyncio.run(_tested(engine))

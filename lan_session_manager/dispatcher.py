@@ -3,10 +3,12 @@
 import asyncio
 import logging
 from collections.abc import Coroutine, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from lan_session_manager import runners
+from lan_session_manager.allowances import allowance_of
+from lan_session_manager.diskwatch import DiskWatch, Start
 from lan_session_manager.engine.base import BoxStartError, Ending, Engine, Job, Lease, SessionLimits, TaskLimits
 from lan_session_manager.errors import IllegalMoveError, LSMError, NotFoundError
 from lan_session_manager.feed import Feed
@@ -38,12 +40,20 @@ class Dispatcher:
     """Starts queued tasks while there are free slots, and follows each started one to its end."""
 
     def __init__(
-        self, store: Store, tasks: Tasks, sessions: Sessions, engine: Engine, settings: Settings, grade: str
+        self,
+        store: Store,
+        tasks: Tasks,
+        sessions: Sessions,
+        engine: Engine,
+        disk: DiskWatch,
+        settings: Settings,
+        grade: str,
     ) -> None:
         self._store = store
         self._tasks = tasks
         self._sessions = sessions
         self._engine = engine
+        self._disk = disk
         self._settings = settings
         self._grade = grade
         self._followed: dict[str, asyncio.Task[None]] = {}
@@ -98,7 +108,12 @@ class Dispatcher:
             waiting = [Waiting(*row) for row in read.waiting(sandboxed)]
             if not waiting:
                 return
-            placed = order(waiting, read.running_boxes_by_session(sandboxed), self._settings.max_concurrent_tasks)
+            placed = order(
+                waiting,
+                read.running_boxes_by_session(sandboxed),
+                self._settings.max_concurrent_tasks,
+                read.concurrency_of_sessions(),
+            )
             chosen = startable(placed, free)
             if not chosen:
                 return
@@ -126,19 +141,35 @@ class Dispatcher:
         if session is None:
             raise LookupError(f"no session for {task.id}")
         try:
-            if lease is None:
-                await asyncio.to_thread(self._sessions.workspace(session).create)
-                lease = await self._engine.start(self._job(task, session))
+            start, result = await self._begun(task, session, lease)
+            if result is None:
+                await self._stop(task.id)
+                result = _result(await self._engine.ended(task.id))
+        finally:
+            stopped = self._disk.end(task.id)
+        outputs = await asyncio.to_thread(self._outputs, session, task)
+        await self._write_down(task.id, _with_note(result, stopped, start), outputs)
+
+    async def _begun(
+        self, task: TaskRecord, session: SessionRecord, lease: Lease | None
+    ) -> tuple[Start, Result | None]:
+        """How the task was started, unless an earlier server had, and its end if it could not be."""
+        start = Start()
+        if lease is not None:
+            self._disk.adopt(task.id, session)
+            await self._keep(lease)
+            return start, None
+        try:
+            await asyncio.to_thread(self._sessions.workspace(session).create)
+            start = await self._disk.begin(task.id, session)
+            if not start.allowed:
+                return start, Result(Reason.DISK_QUOTA, None, self._tasks.now(), detail=start.note)
+            await self._keep(await self._engine.start(self._job(task, session, start)))
         except (BoxStartError, OSError, LSMError) as error:
             _log.warning("the task %s could not be started: %s", task.id, error)
             detail = str(error) if isinstance(error, BoxStartError) else "The server could not make the workspace."
-            result = Result(Reason.START_FAILED, None, self._tasks.now(), detail=detail)
-        else:
-            await self._keep(lease)
-            await self._stop(task.id)
-            result = _result(await self._engine.ended(task.id))
-        outputs = await asyncio.to_thread(self._outputs, session, task)
-        await self._write_down(task.id, result, outputs)
+            return start, Result(Reason.START_FAILED, None, self._tasks.now(), detail=detail)
+        return start, None
 
     async def _keep(self, lease: Lease) -> None:
         try:
@@ -196,8 +227,8 @@ class Dispatcher:
                 await self._write_down(task.id, Result(Reason.LOST, None, self._tasks.now(), detail=detail), Outputs())
         await self._engine.sweep(begun)
 
-    def _job(self, task: TaskRecord, session: SessionRecord) -> Job:
-        settings = self._settings
+    def _job(self, task: TaskRecord, session: SessionRecord, start: Start) -> Job:
+        settings, allowed = self._settings, allowance_of(self._store.read, self._settings, session.id)
         return Job(
             task_id=task.id,
             workspace=session.name,
@@ -205,15 +236,15 @@ class Dispatcher:
             argv=runners.SANDBOXED[task.runner].argv(task.command),
             limits=TaskLimits(
                 memory_bytes=task.memory_mb * MB,
-                pids=settings.task_pids,
+                pids=min(settings.task_pids, allowed.pids),
                 time_s=task.time_s,
-                file_bytes=settings.workspace_quota_mb * MB,
+                file_bytes=allowed.quota.bytes if start.writes else 0,
                 log_bytes=settings.log_mb * MB,
             ),
             session_limits=SessionLimits(
-                memory_bytes=settings.session_memory_mb * MB,
-                pids=settings.session_pids,
-                cpu_cores=settings.session_cores,
+                memory_bytes=allowed.memory_mb * MB,
+                pids=allowed.pids,
+                cpu_cores=allowed.cores,
             ),
         )
 
@@ -228,3 +259,12 @@ def _result(ending: Ending) -> Result:
         cpu_s=round(ending.usage.cpu_s, 3),
         memory_peak_mb=round(ending.usage.memory_peak_bytes / MB, 1),
     )
+
+
+def _with_note(result: Result, stopped: str, start: Start) -> Result:
+    """The result with what the disk had to do with it: why the watch stopped the task, or that it could not write."""
+    if result.reason is Reason.DISK_QUOTA:
+        return replace(result, detail=stopped or start.note or result.detail)
+    if result.state is TaskState.FAILED and not result.detail:
+        return replace(result, detail=start.note)
+    return result

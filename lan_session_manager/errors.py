@@ -115,6 +115,13 @@ class QuotaError(LSMError):
     code = "workspace_full"
 
 
+class TooManyFilesError(LSMError):
+    """The workspace is full: {quota_files} files may be in it, and this is one more. Delete files, then try again."""
+
+    status = 413
+    code = "workspace_full"
+
+
 class TooLargeError(LSMError):
     """The request is larger than {allowed}. Send less at once."""
 

@@ -7,13 +7,16 @@ The monitor (conmon, log driver `k8s-file`) writes a record for each chunk that 
 F says that the chunk ended with a line feed, P that it did not. A payload holds no line feed and every record starts
 with a header of the monitor's own, so that nothing a task prints can pass for one. What callers see is the decoded
 stream: the payloads of both streams in order of arrival, with the line feed of every F. All offsets count bytes of it.
+
+The monitor keeps nothing of what comes once the file has as many bytes as it may. Such a log ends with a line that says
+so, which is in no file.
 """
 
 import codecs
 import os
 from array import array
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
@@ -31,6 +34,7 @@ _BLOCK = 64 * 1024  # read at once; the longest record has 8 KiB of payload
 _SPACING = 256 * 1024  # raw bytes between two entries of the index: 16 bytes of memory for each
 
 LOOK_BACK = 64 * 1024
+FULL = b"[The log is full: what the task printed after this was not kept.]\n"
 
 
 @dataclass(frozen=True)
@@ -67,11 +71,13 @@ _START = _Place(0, 0)
 class LogFile:
     """The log that a monitor writes at `path`, which may not exist yet, may grow, and may be replaced by a shorter one.
 
+    `bound` gives from how many bytes of the file on the monitor keeps no more; 0: that is not known, or not yet.
     For use from any thread, but from one at a time: reading moves the index. Nothing stays open between two calls.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, bound: Callable[[], int] = lambda: 0) -> None:
         self._path = path
+        self._bound = bound
         self._forget()
 
     def read(self, after: int, limit: int = 65536) -> list[LogPiece]:
@@ -94,7 +100,7 @@ class LogFile:
                     self._here = end if pieces[-1].next == end.decoded else place
                     return pieces
                 place = end
-            return []
+            return _cut([("stdout", self._last_line(fd, place))], place.decoded, after, limit)
         finally:
             os.close(fd)
 
@@ -107,9 +113,19 @@ class LogFile:
             place = self._front
             while block := _block(fd, place.raw):
                 place = self._pass(place, block, _decode(block))
-            return place.decoded
+            return place.decoded + len(self._last_line(fd, place))
         finally:
             os.close(fd)
+
+    def _last_line(self, fd: int, end: _Place) -> bytes:
+        """What a log that is full has after its `end`; nothing for one that is not."""
+        bound = self._bound()
+        if not bound or end.raw < bound:
+            return b""
+        start = max(0, end.raw - _BLOCK)
+        last = os.pread(fd, end.raw - start, start).removesuffix(b"\n").rpartition(b"\n")[2]
+        _, ends_a_line = _KINDS.get(_kind_of(last), ("", False))
+        return FULL if ends_a_line else b"\n" + FULL
 
     def _forget(self) -> None:
         self._identity: tuple[int, int, bytes] | None = None

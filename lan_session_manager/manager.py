@@ -10,6 +10,7 @@ its change is on disk. What needs the sandbox to run happens in the server's pro
 
 import os
 import secrets
+import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -53,6 +54,7 @@ class LANSessionManager:
         self.workspaces.prepare()
         self.state_dir = self.data_dir / STATE_DIR
         self.settings = settings if settings is not None else load_settings(self.data_dir)
+        self.disk_reserve = self.settings.disk_reserve(shutil.disk_usage(self.data_dir).total)
         self.store = Store(self.state_dir / "state.db")
         self.sessions = Sessions(self.store, self.workspaces, self.settings, clock)
         self.tasks = Tasks(self.store, self.settings, clock)
@@ -88,7 +90,8 @@ class LANSessionManager:
         """
         address = parse_address(ip)
         request = Request(_string("description", description), **options)
-        self.tasks.check(request)
+        known = self.store.read.session_of_address(str(address))
+        self.tasks.check(request, known.id if known else None)
         session = self.sessions.peek(address) or self.sessions.open(address)
         return self.tasks.submit(session.id, request).result().id
 
@@ -154,7 +157,7 @@ class Session:
     @property
     def permissions(self) -> dict[str, Any]:
         """What the session may do."""
-        return self._manager.activity.permissions()
+        return self._manager.activity.permissions(self.session_id)
 
     @property
     def last_activity(self) -> datetime:

@@ -7,6 +7,7 @@ import heapq
 from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 
 @dataclass(frozen=True)
@@ -28,10 +29,16 @@ class Placed:
     held: bool
 
 
-def order(waiting: Iterable[Waiting], running: Mapping[str, int], own_limit: int) -> list[Placed]:
+def order(
+    waiting: Iterable[Waiting],
+    running: Mapping[str, int],
+    own_limit: int,
+    exceptions: Mapping[str, int] = MappingProxyType({}),
+) -> list[Placed]:
     """The order in which waiting tasks start if nothing else changes.
 
-    `running` is how many tasks of each session run now, `own_limit` how many may. Each task that is placed counts as a
+    `running` is how many tasks of each session run now, `own_limit` how many may, and `exceptions` how many of those
+    sessions that it has. Each task that is placed counts as a
     running one of its session, so that a session with many waiting tasks does not take all places in a row.
     """
     queues: dict[str, deque[Waiting]] = defaultdict(deque)
@@ -43,7 +50,9 @@ def order(waiting: Iterable[Waiting], running: Mapping[str, int], own_limit: int
     while heads:
         count, _, session = heapq.heappop(heads)
         queue = queues[session]
-        placed.append(Placed(queue.popleft().task_id, session, len(placed) + 1, held=count >= own_limit))
+        placed.append(
+            Placed(queue.popleft().task_id, session, len(placed) + 1, held=count >= exceptions.get(session, own_limit))
+        )
         if queue:
             heapq.heappush(heads, (count + 1, queue[0].seq, session))
     return placed

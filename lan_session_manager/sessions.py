@@ -6,12 +6,13 @@ from concurrent.futures import Future
 
 from lan_session_manager import runners
 from lan_session_manager.addresses import Address
+from lan_session_manager.allowances import allowance_of
 from lan_session_manager.sandbox.box import TASK_UID, user_range
 from lan_session_manager.settings import Settings
 from lan_session_manager.states import Reason, SessionState, TaskState
 from lan_session_manager.store import Store, Transaction
 from lan_session_manager.store.records import SessionRecord
-from lan_session_manager.workspace import Workspace, Workspaces
+from lan_session_manager.workspace import Quota, Workspace, Workspaces
 
 _TOUCH_S = 5.0  # how much older than now the noted activity may be: a write a request would be too many
 
@@ -68,6 +69,10 @@ class Sessions:
     def workspace(self, session: SessionRecord) -> Workspace:
         """The session's workspace, which belongs to the user that its tasks run as."""
         return self._workspaces.workspace(session.name, user_range(session.user_slot) + TASK_UID)
+
+    def quota(self, session: SessionRecord) -> Quota:
+        """What the session's files may take."""
+        return allowance_of(self._store.read, self._settings, session.id).quota
 
     def write_facts(self, session: SessionRecord) -> None:
         """Bring the copy of the session's facts in its workspace up to date."""

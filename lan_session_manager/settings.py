@@ -49,6 +49,10 @@ class Settings(BaseSettings):
         gt=0,
     )
     workspace_quota_mb: int = _setting("WORKSPACE_QUOTA_MB", 1024, "MB that the files of one session may take", gt=0)
+    workspace_files: int = _setting("LSM_WORKSPACE_FILES", 200_000, "files that one session may have", gt=0, le=250_000)
+    disk_reserve_mb: int | None = _setting(
+        "LSM_DISK_RESERVE_MB", None, "MB of the disk that stay free; empty: 2 % of the disk, 1024 at least", ge=1
+    )
     max_concurrent_tasks: int = _setting(
         "MAX_CONCURRENT_TASKS", 5, "tasks of one session that run at once", gt=0, le=1000
     )
@@ -77,12 +81,23 @@ class Settings(BaseSettings):
         "LSM_TRUSTED_PROXIES", (), "addresses whose X-Forwarded-For is believed, separated by commas"
     )
     oci_runtime: str = _setting("LSM_OCI_RUNTIME", "", "path of the OCI runtime; empty: crun where it works, else runc")
+    accept_reduced_isolation: str = _setting(
+        "LSM_ACCEPT_REDUCED_ISOLATION",
+        "",
+        "the isolation grade below full, word for word, with which the network is served all the same",
+    )
     admin_token: str = _setting("LSM_ADMIN_TOKEN", "", "the owner's token; empty: made at the first start and kept")
     worker_token: str = _setting(
         "LSM_WORKER_TOKEN", "", "the swarm workers' token; empty: made at the first start and kept"
     )
     max_sockets: int = _setting("LSM_MAX_SOCKETS", 2000, "open dashboards of all sessions", gt=0)
     max_session_sockets: int = _setting("LSM_MAX_SESSION_SOCKETS", 20, "open dashboards of one session", gt=0)
+
+    def disk_reserve(self, disk_bytes: int) -> int:
+        """Bytes that stay free of a disk of `disk_bytes`."""
+        if self.disk_reserve_mb is not None:
+            return self.disk_reserve_mb * MB
+        return max(1024 * MB, disk_bytes // 50)
 
     @field_validator("trusted_proxies", mode="before")
     @classmethod

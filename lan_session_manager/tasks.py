@@ -10,6 +10,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 
 from lan_session_manager import runners
+from lan_session_manager.allowances import allowance_of
 from lan_session_manager.errors import (
     IllegalMoveError,
     InvalidInputError,
@@ -26,6 +27,7 @@ from lan_session_manager.store.records import LeaseRecord, NewTask, OutputFile, 
 
 LONGEST_DESCRIPTION = 2_000
 LONGEST_COMMAND = 65_536
+_LONGEST_ARGUMENT = 131_071  # bytes: MAX_ARG_STRLEN of execve(2) without the final NUL
 LONGEST_KEY = 200
 LONGEST_ID = 300
 LEAST_MEMORY_MB = 16
@@ -85,8 +87,11 @@ class Tasks:
         """The time that tasks are dated with: Unix time in seconds."""
         return self._clock()
 
-    def check(self, request: Request) -> NewTask:
-        """What the request makes as a task. Raises InvalidInputError or LimitTooHighError; touches nothing."""
+    def check(self, request: Request, session_id: str | None) -> NewTask:
+        """What the request makes as a task of a session; None: of one that is not there yet.
+
+        Raises InvalidInputError or LimitTooHighError; touches nothing.
+        """
         description = " ".join(
             _text("description", request.description, LONGEST_DESCRIPTION, _NOT_IN_A_COMMAND).split()
         )
@@ -97,6 +102,8 @@ class Tasks:
             raise InvalidInputError(what=f"There is no such runner. Choose one of: {', '.join(runners.NAMES)}.")
         command = request.description if request.command is None else request.command
         command = _text("command", command, LONGEST_COMMAND, _NOT_IN_A_COMMAND)
+        if len(command.encode()) > _LONGEST_ARGUMENT:
+            raise InvalidInputError(what=f"The command is too long: {_LONGEST_ARGUMENT} bytes are the most.")
         if not command.strip():
             raise InvalidInputError(what="The command is empty. Type what is to run.")
         if request.idempotency_key is not None:
@@ -106,14 +113,15 @@ class Tasks:
                     what="The idempotency_key is empty. Send a text of your own choice, or leave it out."
                 )
         settings = self._settings
-        memory_mb = settings.task_memory_mb if request.memory_mb is None else request.memory_mb
+        allowed_mb = allowance_of(self._store.read, settings, session_id).memory_mb
+        memory_mb = min(settings.task_memory_mb, allowed_mb) if request.memory_mb is None else request.memory_mb
         time_s = settings.task_time_s if request.time_s is None else request.time_s
         if memory_mb < LEAST_MEMORY_MB:
             raise InvalidInputError(what=f"memory_mb is too small. Ask for {LEAST_MEMORY_MB} MB at least.")
         if not time_s > 0:
             raise InvalidInputError(what="time_s has to be more than 0 seconds.")
-        if memory_mb > settings.session_memory_mb:
-            raise LimitTooHighError(name="memory_mb", asked=memory_mb, unit="MB", allowed=settings.session_memory_mb)
+        if memory_mb > allowed_mb:
+            raise LimitTooHighError(name="memory_mb", asked=memory_mb, unit="MB", allowed=allowed_mb)
         if time_s > settings.task_time_max_s:
             raise LimitTooHighError(
                 name="time_s", asked=f"{time_s:g}", unit="seconds", allowed=settings.task_time_max_s
@@ -133,7 +141,7 @@ class Tasks:
 
         Raises like `check`; the future raises QueueFullError, and NotFoundError for a session that is not live.
         """
-        new = self.check(request)
+        new = self.check(request, session_id)
 
         def job(tx: Transaction) -> TaskRecord:
             session = tx.session(session_id)
@@ -141,8 +149,9 @@ class Tasks:
                 raise NotFoundError
             if new.idempotency_key is not None and (known := tx.task_of_key(session_id, new.idempotency_key)):
                 return known
-            if tx.queued_count(session_id) >= self._settings.queue_bound:
-                raise QueueFullError(bound=self._settings.queue_bound)
+            bound = allowance_of(tx, self._settings, session_id).queue_bound
+            if tx.queued_count(session_id) >= bound:
+                raise QueueFullError(bound=bound)
             now = self._clock()
             tx.touch_session(session_id, now)
             return tx.add_numbered_task(session_id, new, now)

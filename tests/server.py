@@ -109,7 +109,7 @@ def start_server(
     the server printed if it ends, or does not answer in time.
     """
     data_dir, log = tmp_path / "user_sessions", tmp_path / "server.log"
-    port, ws_port = _free_ports()
+    port, ws_port = free_ports()
     clean = {name: value for name, value in os.environ.items() if not name.startswith("LSM_")}
     command = [sys.executable, str(ROOT / "session_web_server.py"), "--host", host, "--port", str(port)]
     options = ["--ws-port", str(ws_port), "--data-dir", str(data_dir), *args]
@@ -180,7 +180,7 @@ def _answers(server: Server, prefix: Sequence[str]) -> bool:
             waiter.kill()
 
 
-def _free_ports() -> tuple[int, int]:
+def free_ports() -> tuple[int, int]:
     """Two ports that nobody uses at this moment."""
     with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
         return first.getsockname()[1], second.getsockname()[1]

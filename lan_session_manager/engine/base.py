@@ -19,7 +19,7 @@ class TaskLimits:
     memory_bytes: int
     pids: int
     time_s: float
-    file_bytes: int  # the largest single file
+    file_bytes: int  # the largest single file, 64 KiB at least; 0: nothing can be written to a file
     log_bytes: int
 
 
@@ -101,7 +101,16 @@ class Engine(Protocol):
         """Wait for the end of a task that this engine started or adopted; the answer stays until `forget`."""
 
     async def cancel(self, task_id: str, reason: Reason) -> None:
-        """Ask the task to stop (TERM), and after the grace stop its whole box (KILL); `ended` then has `reason`."""
+        """Ask the task to stop (TERM), and after the grace stop its whole box (KILL); `ended` then has `reason`.
+
+        There is no grace for DISK_QUOTA.
+        """
+
+    async def unlinked_bytes(self, task_id: str) -> int | None:
+        """What files take on the workspaces' disk that the task holds open and that have no name any more.
+
+        None: it has more files open than are looked at. 0 for a task that does not run.
+        """
 
     def follow(self, task_id: str, after: int) -> AsyncIterator[LogPiece]:
         """The log from byte `after` on, piece by piece as it grows, until the task has ended and all is given."""

@@ -12,12 +12,13 @@ from lan_session_manager.states import Reason
 _SIGNAL_CODES = range(129, 129 + 64)
 
 
-def ending_of(end: BoxEnd, asked: Reason | None) -> Ending:
+def ending_of(end: BoxEnd, asked: Reason | None, *, is_log_full: bool = False) -> Ending:
     """The ending that an exit code means, in the way of a shell.
 
     Above 128 it is a signal: a program that itself ends with such a code cannot be told from one that was ended by the
-    signal. 137 (KILL) with a kill for memory in the box is the memory limit. If somebody asked the task to stop, why
-    they did (`asked`) goes before everything that the program made of it.
+    signal. 137 (KILL) with a kill for memory in the box is the memory limit, and 153 (XFSZ) the limit of a file's size,
+    which comes from the session's quota. If somebody asked the task to stop, why they did (`asked`) goes before
+    everything that the program made of it.
     """
     code, detail = end.code, ""
     killed_for_memory = end.used.oom_kills > 0
@@ -27,12 +28,18 @@ def ending_of(end: BoxEnd, asked: Reason | None) -> Ending:
         reason = Reason.TIME_LIMIT
     elif code == 128 + signal.SIGKILL and killed_for_memory:
         reason = Reason.OUT_OF_MEMORY
+    elif code == 128 + signal.SIGXFSZ:
+        reason, detail = Reason.DISK_QUOTA, "A file would have grown beyond what all files of the session may take."
     elif code in _SIGNAL_CODES:
         reason = Reason.SIGNAL
         with contextlib.suppress(ValueError):
             detail = signal.Signals(code - 128).name
     else:
         reason = Reason.EXIT
+        if code != 0 and end.used.forks_refused:
+            detail = _met_limit(end.used.pids_limit)
+    if is_log_full and not detail:
+        detail = "It printed more than its log may hold: the rest was not kept."
     return Ending(
         reason=reason,
         exit_code=None if code == TIMED_OUT else code,
@@ -41,6 +48,12 @@ def ending_of(end: BoxEnd, asked: Reason | None) -> Ending:
         child_out_of_memory=killed_for_memory and reason is not Reason.OUT_OF_MEMORY,
         detail=detail,
     )
+
+
+def _met_limit(pids: int) -> str:
+    if pids:
+        return f"The task met its limit of {pids} processes and threads."
+    return "The session's tasks together met their limit of processes and threads."
 
 
 def usage_of(used: Reading) -> Usage:

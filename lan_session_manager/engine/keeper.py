@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -15,7 +15,7 @@ from lan_session_manager.engine.endings import ending_of, usage_of
 from lan_session_manager.engine.records import Records, Started, Stop
 from lan_session_manager.sandbox import host
 from lan_session_manager.sandbox.box import Box, BoxLimits, GroupLimits, SandboxError, group_id, opaque_id, user_range
-from lan_session_manager.sandbox.boxes import Boxes
+from lan_session_manager.sandbox.boxes import BoxEnd, Boxes
 from lan_session_manager.states import Reason
 
 _log = logging.getLogger(__name__)
@@ -104,7 +104,7 @@ class Keeper:
             started_at=now,
             time_limit_at=now + job.limits.time_s,
         )
-        held = _hold(Started(box.group, lease))
+        held = _hold(Started(box.group, lease, box.limits.log_bytes))
         if held is None:
             raise SandboxError("The task could not be started: its monitor died.")
         try:
@@ -147,13 +147,13 @@ class Keeper:
         box_id, records = opaque_id(lease.task_id), self.records(lease.task_id)
         kept, stop, ending = records.started(), records.stop(), records.ending()
         if kept is not None and ending is None:
-            if lease.boot_id == host.boot_id() and (held := _hold(Started(kept.group, lease), stop)) is not None:
+            if lease.boot_id == host.boot_id() and (held := _hold(replace(kept, lease=lease), stop)) is not None:
                 self._begin_if_waiting(box_id)
                 return held
             # The exit file is written before the monitor ends, so that one look after its end is enough.
             end = self.boxes.end(kept.group, box_id)
             if end is not None:
-                ending = ending_of(end, stop.reason if stop else None)
+                ending = self._ending(end, stop, kept)
                 records.save_ending(ending)
         self.boxes.remove(box_id)
         return ending
@@ -173,13 +173,25 @@ class Keeper:
             used = usage_of(self.boxes.used(group, box_id))
             ending = Ending(Reason.LOST, None, time.time(), used, detail="The monitor of the task died.")
         else:
-            ending = ending_of(end, stop.reason if stop else None)
+            ending = self._ending(end, stop, held.started)
         try:
             self.records(lease.task_id).save_ending(ending)
         except OSError as error:
             _log.warning("the end of task %s is kept in memory only: %s", lease.task_id, error)
             return ending, False
         return ending, True
+
+    def _ending(self, end: BoxEnd, stop: Stop | None, started: Started) -> Ending:
+        log = self.log_path(started.lease.task_id)
+        with contextlib.suppress(OSError):
+            is_full = 0 < started.log_bytes <= log.stat().st_size
+            return ending_of(end, stop.reason if stop else None, is_log_full=is_full)
+        return ending_of(end, stop.reason if stop else None)
+
+    def log_bound(self, log: Path) -> int:
+        """From how many bytes on the log at a path is full; 0 where that is not known."""
+        started = Records(log.parent).started()
+        return started.log_bytes if started else 0
 
     def save_stop(self, task_id: str, stop: Stop) -> None:
         """Keep who stops a task, so that a later server knows."""

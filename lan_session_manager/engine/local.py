@@ -81,7 +81,7 @@ class LocalEngine:
         self._config = config
         self._data_dir = Path(os.path.realpath(config.data_dir))
         self._keeper = self._keeper_with(Path())
-        self._readers = LogReaders()
+        self._readers = LogReaders(lambda log: self._keeper.log_bound(log))
         self._changes = FileChanges()
         self._pool = ThreadPoolExecutor(_THREADS, "engine", initializer=host.enter_private_mounts)
         self._live: dict[str, _Live] = {}
@@ -243,12 +243,21 @@ class LocalEngine:
         if stop.at < (settled := live.lease.started_at + _SETTLED_S):
             # The first process of a namespace does not get a signal for which it has no handler yet.
             self._at(live, settled, lambda: live.held.signal(signal.SIGTERM))
-        self._at(live, stop.at + self._config.grace_s, lambda: self._kill(live))
+        # Who is stopped for what it writes would go on writing meanwhile.
+        grace_s = 0.0 if stop.reason is Reason.DISK_QUOTA else self._config.grace_s
+        self._at(live, stop.at + grace_s, lambda: self._kill(live))
 
     def _kill(self, live: _Live) -> None:
         live.held.signal(signal.SIGKILL)
         if live.held.box_fd is None:
             self._spawn(self._run(self._keeper.boxes.remove, live.box_id))
+
+    async def unlinked_bytes(self, task_id: str) -> int | None:
+        """See `Engine.unlinked_bytes`."""
+        live = self._live.get(task_id)
+        if live is None or live.removal is not None:
+            return 0
+        return await self._run(self._keeper.boxes.unlinked_bytes, live.group, live.box_id)
 
     # the log
 

@@ -2,6 +2,8 @@
 
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from lan_session_manager.logs import LogFile, LogPiece
@@ -10,9 +12,13 @@ _KEPT = 64  # logs; a reader that comes back to another one starts its search an
 
 
 class LogReaders:
-    """Reads logs by their path. For calls from any thread; those about one log take turns."""
+    """Reads logs by their path. For calls from any thread; those about one log take turns.
 
-    def __init__(self) -> None:
+    `bound` gives from how many bytes on the log at a path is full: see `LogFile`.
+    """
+
+    def __init__(self, bound: Callable[[Path], int]) -> None:
+        self._bound = bound
         self._lock = threading.Lock()
         self._kept: OrderedDict[Path, tuple[LogFile, threading.Lock]] = OrderedDict()
 
@@ -30,7 +36,7 @@ class LogReaders:
 
     def _reader(self, path: Path) -> tuple[LogFile, threading.Lock]:
         with self._lock:
-            reader = self._kept.setdefault(path, (LogFile(path), threading.Lock()))
+            reader = self._kept.setdefault(path, (LogFile(path, partial(self._bound, path)), threading.Lock()))
             self._kept.move_to_end(path)
             if len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)

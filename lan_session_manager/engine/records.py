@@ -16,10 +16,14 @@ from lan_session_manager.states import Reason
 
 @dataclass(frozen=True)
 class Started:
-    """A box that was made. `group` is the name of its session's cgroup."""
+    """A box that was made. `group` is the name of its session's cgroup, `log_bytes` how large its log's file may be.
+
+    0: an earlier version made it, which did not keep that.
+    """
 
     group: str
     lease: Lease
+    log_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -38,13 +42,13 @@ class Records:
 
     def save_started(self, started: Started) -> None:
         """Keep that the box is made; before its program begins."""
-        self._save("started", {"group": started.group, "lease": asdict(started.lease)})
+        self._save("started", asdict(started))
 
     def started(self) -> Started | None:
         """What was made, if anything."""
         with contextlib.suppress(KeyError, TypeError, ValueError):
             if (kept := self._load("started")) is not None:
-                return Started(str(kept["group"]), Lease(**kept["lease"]))
+                return Started(str(kept["group"]), Lease(**kept["lease"]), int(kept.get("log_bytes", 0)))
         return None
 
     def save_stop(self, stop: Stop) -> None:

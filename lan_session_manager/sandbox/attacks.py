@@ -19,7 +19,9 @@ def worked(attempt, *given):
 
 
 def read(path):
-    open(path).close()
+    with open(path, "rb") as file:
+        if not file.read(1):
+            raise OSError("there is nothing in it")  # as in what is masked
 
 
 def write(place):

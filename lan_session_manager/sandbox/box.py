@@ -26,7 +26,7 @@ class BoxLimits:
 
     memory_bytes: int
     pids: int
-    file_bytes: int  # the largest single file
+    file_bytes: int  # the largest single file, 64 KiB at least; 0: nothing can be written to a file
     log_bytes: int
 
 

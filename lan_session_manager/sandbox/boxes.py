@@ -10,6 +10,7 @@ import logging
 import os
 import resource
 import shutil
+import time
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -22,6 +23,10 @@ from lan_session_manager.sandbox.rootfs import System, make_system
 from lan_session_manager.sandbox.runtime import Runtime, find_program
 
 RUN_DIR = Path("/run/lan-session-manager")
+_MOST_OPEN = 20_000  # files of one box that are looked at: about 0.1 s
+# Of the namespace itself: beyond it they count for the host's root, so that one task could take them from everybody.
+_NAMESPACE_LIMITS = {"max_inotify_instances": 8, "max_inotify_watches": 4096, "max_user_namespaces": 0}
+_MONITOR_ENDS_S = 5.0  # a monitor goes on for a moment after its box
 
 _log = logging.getLogger(__name__)
 # What the runtime says, and what it means to the task's owner. Its own words name paths of the host: they are logged.
@@ -135,9 +140,19 @@ class Boxes:
             bundle_dir.mkdir(mode=0o700)
             (bundle_dir / "config.json").write_text(json.dumps(config))
             files = self.files(box.box_id)
-            return monitor.create(
-                self._conmon, self.runtime, box.box_id, bundle_dir, files, box.limits.log_bytes, at_most_s
+            made = monitor.create(
+                self._conmon,
+                self.runtime,
+                box.box_id,
+                bundle_dir,
+                files,
+                box.limits.log_bytes,
+                at_most_s,
+                cgroups.place_monitor,
             )
+            cgroups.limit_sockets(box)
+            host.limit_user_namespace(made.box_pid, _NAMESPACE_LIMITS)
+            return made
         except (OSError, SandboxError) as error:
             self.remove(box.box_id)
             raise _explained(box.box_id, error) from error
@@ -168,6 +183,11 @@ class Boxes:
             return self.cgroups.read(group, box_id)
         return Reading()
 
+    def unlinked_bytes(self, group: str, box_id: str) -> int | None:
+        """What files without a name take that a box holds open on the disk of `state_dir`: `host.unlinked_bytes`."""
+        device = self.state_dir.stat().st_dev
+        return host.unlinked_bytes(self.cgroups.processes(group, box_id), device, _MOST_OPEN)
+
     def remove(self, box_id: str) -> None:
         """Kill what lives of a box and remove everything of it but its files on disk."""
         try:
@@ -184,7 +204,9 @@ class Boxes:
         """Kill and remove every box of the instance, its cgroups and its run directory. Files on disk stay."""
         for box_id in self.known():
             self.remove(box_id)
-        self.cgroups.remove()
+        end = time.monotonic() + _MONITOR_ENDS_S
+        while not self.cgroups.remove() and time.monotonic() < end:
+            time.sleep(0.02)
         shutil.rmtree(self._run, ignore_errors=True)
         with contextlib.suppress(OSError):  # another instance uses it
             RUN_DIR.rmdir()

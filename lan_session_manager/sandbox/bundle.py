@@ -17,11 +17,17 @@ _NAMESPACES = ("pid", "network", "ipc", "uts", "mount", "user", "cgroup")
 # Facts of the whole machine, or switches of it, that no task needs.
 _MASKED = (
     *("acpi", "asound", "interrupts", "kcore", "keys", "latency_stats", "sched_debug", "scsi", "sysrq-trigger"),
-    *("timer_list", "timer_stats"),
+    # What the kernel was started with may hold secrets; by `pressure` a task could watch the load of the others.
+    *("timer_list", "timer_stats", "cmdline", "pressure"),
 )
 _READ_ONLY_PROC = ("bus", "fs", "irq", "sys")
 _OPEN_FILES = 1024  # as programs with select() need it
 _OPEN_FILES_AT_MOST = 65536  # for programs that ask for more
+_PENDING_SIGNALS = 1024
+_QUEUE_BYTES = 64 * 1024
+# crun keeps the limit of a file's size while it writes its own files, which are smaller than this.
+_LEAST_FILE = 64 * 1024
+_WRITES_NONE = ("/bin/sh", "-c", 'ulimit -f 0; exec "$@"', "sh")
 _OOM_SCORE = 500  # where the whole host is short of memory, a task goes before the server and its owner's programs
 
 
@@ -53,12 +59,14 @@ def config(box: Box, system: System, cgroup_path: str, resources: dict[str, Any]
 
 def _process(box: Box, open_files: int) -> dict[str, Any]:
     none: list[str] = []
+    file_bytes = max(box.limits.file_bytes, _LEAST_FILE)
+    argv = box.argv if box.limits.file_bytes else (*_WRITES_NONE, *box.argv)
     return {
         "terminal": False,
         "user": {"uid": TASK_UID, "gid": TASK_UID, "umask": 0o077},
         # The first process of a pid namespace ignores signals that it has no handler for; a program that is not made
         # for that place could not be stopped, and would leave zombies.
-        "args": [_INIT, "--", *box.argv],
+        "args": [_INIT, "--", *argv],
         "env": [f"{name}={value}" for name, value in box.env.items()],
         "cwd": WORKSPACE,
         "capabilities": dict.fromkeys(("bounding", "effective", "inheritable", "permitted", "ambient"), none),
@@ -66,8 +74,11 @@ def _process(box: Box, open_files: int) -> dict[str, Any]:
         "oomScoreAdj": _OOM_SCORE,
         "rlimits": [
             {"type": "RLIMIT_CORE", "soft": 0, "hard": 0},
-            {"type": "RLIMIT_FSIZE", "soft": box.limits.file_bytes, "hard": box.limits.file_bytes},
+            {"type": "RLIMIT_FSIZE", "soft": file_bytes, "hard": file_bytes},
             {"type": "RLIMIT_NOFILE", "soft": min(_OPEN_FILES, open_files), "hard": open_files},
+            # Counted for the owner of the user namespace, the host's root: without these one task takes them from all.
+            {"type": "RLIMIT_SIGPENDING", "soft": _PENDING_SIGNALS, "hard": _PENDING_SIGNALS},
+            {"type": "RLIMIT_MSGQUEUE", "soft": _QUEUE_BYTES, "hard": _QUEUE_BYTES},
         ],
     }
 
@@ -82,7 +93,8 @@ def _mounts(box: Box, system: System) -> list[dict[str, Any]]:
         *(_bind(f"/{name}", f"/{name}", *_READ_ONLY, "noexec") for name in system.bound),
         *(_mount(f"/{name}", "tmpfs", "ro", "nosuid", "nodev", "noexec", "size=4k") for name in system.hidden),
         _mount("/tmp", "tmpfs", "nosuid", "nodev", "mode=1777", _half(box)),  # noqa: S108
-        _bind(WORKSPACE, str(box.workspace), "bind", "rw", "nosuid", "nodev"),
+        # crun keeps the flags of a writable bind only where they are asked for recursively.
+        _bind(WORKSPACE, str(box.workspace), "bind", "rw", "nosuid", "nodev", "rnosuid", "rnodev"),
         _bind(SHARED, str(box.shared), "bind", "ro", "nosuid", "nodev", "noexec"),
     ]
 

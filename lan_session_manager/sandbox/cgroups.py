@@ -14,21 +14,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lan_session_manager.sandbox.box import BoxLimits, GroupLimits, SandboxError
+from lan_session_manager.sandbox.box import Box, BoxLimits, GroupLimits, SandboxError
 from lan_session_manager.sandbox.host import Mount
 
 TREE = "lan-session-manager"
+_MONITORS = "monitors"  # beside the groups, none of which is named so
 _PERIOD_US = 100_000
 _LEAST_QUOTA_US = 1_000  # the kernel takes no smaller one
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What a box has used. `oom_kills` counts its processes that the kernel killed for memory."""
+    """What a box has used. `oom_kills` counts its processes that the kernel killed for memory.
+
+    `forks_refused` counts the processes and threads that it could not start, for its own limit or its group's;
+    `pids_limit` is its own limit if it met that, else 0.
+    """
 
     cpu_s: float = 0.0
     memory_peak_bytes: int = 0
     oom_kills: int = 0
+    forks_refused: int = 0
+    pids_limit: int = 0
 
 
 class Cgroups(ABC):
@@ -68,8 +75,33 @@ class Cgroups(ABC):
         """Make a group, or give it other limits."""
 
     @abstractmethod
+    def limit_sockets(self, box: Box) -> None:
+        """Hold the buffers of a made box's sockets, where the kernel does not count them as memory."""
+
+    @abstractmethod
+    def place_monitor(self, pid: int) -> None:
+        """Take the monitor of a box out of the server's own cgroup, where what ends the server would end it as well."""
+
+    @abstractmethod
     def read(self, group: str, box_id: str) -> Reading:
         """What a box has used until now, or used until it ended; zeros once it is deleted."""
+
+    @abstractmethod
+    def _pids_dir(self, group: str, box_id: str) -> Path:
+        """The cgroup of a box that counts its processes."""
+
+    def processes(self, group: str, box_id: str) -> list[int]:
+        """The processes of a box, by their ids of the host; none once it is deleted."""
+        with contextlib.suppress(OSError):
+            return [int(pid) for pid in (self._pids_dir(group, box_id) / "cgroup.procs").read_text().split()]
+        return []
+
+    def _forks(self, group: str, box_id: str) -> tuple[int, int]:
+        """`forks_refused` and `pids_limit` of a reading."""
+        directory = self._pids_dir(group, box_id)
+        refused, limit = _table(directory / "pids.events").get("max", 0), _number(directory / "pids.max")
+        peak = directory / "pids.peak"  # of newer kernels; without it, the group's limit cannot be told from the box's
+        return refused, limit if refused and (not peak.exists() or _number(peak) >= limit) else 0
 
     @abstractmethod
     def throttled(self, group: str) -> int:
@@ -81,14 +113,14 @@ class Cgroups(ABC):
 
     def groups(self) -> set[str]:
         """The groups that exist."""
-        return {child.name for root in self._roots() for child in _children(root / self._base)}
+        return {child.name for root in self._roots() for child in _children(root / self._base)} - {_MONITORS}
 
     def remove_group(self, group: str) -> bool:
         """Remove a group. False: a box of it still lives, so it stays."""
         return _remove([root / self._base / group for root in self._roots()])
 
     def remove(self) -> bool:
-        """Remove the instance's part of the tree. False: a box still lives."""
+        """Remove the instance's part of the tree. False: a box, or its monitor, still lives."""
         removed = _remove([root / self._base for root in self._roots()])
         for root in self._roots():
             with contextlib.suppress(OSError):  # another instance uses it
@@ -129,6 +161,17 @@ class CgroupsV1(Cgroups):
         _change(cpu / "cpu.cfs_period_us", _PERIOD_US)
         _change(cpu / "cpu.cfs_quota_us", _quota_us(limits))
 
+    def limit_sockets(self, box: Box) -> None:
+        """See `Cgroups.limit_sockets`. Set from here because of the runtimes only crun sets it."""
+        group = self._dir("memory", box.group)
+        for directory, limit in ((group / box.box_id, box.limits), (group, box.group_limits)):
+            file = directory / "memory.kmem.tcp.limit_in_bytes"
+            if file.exists():  # it counts UDP as well, in spite of its name
+                _change(file, limit.memory_bytes // 4)
+
+    def place_monitor(self, pid: int) -> None:
+        """See `Cgroups.place_monitor`. Does nothing: no limit of version 1 ends what runs in a cgroup."""
+
     def _limit_memory(self, directory: Path, limit: int) -> None:
         plain, with_swap = directory / "memory.limit_in_bytes", directory / "memory.memsw.limit_in_bytes"
         files = [plain, with_swap] if with_swap.exists() else [plain]
@@ -139,22 +182,28 @@ class CgroupsV1(Cgroups):
             try:
                 _change(file, limit)
             except OSError as error:
-                # More is in use than the new limit allows: the old limit stays until a later start.
                 if error.errno != errno.EBUSY:
                     raise
+                return  # more is in use than the new limit allows: the old limit stays until a later start
 
     def read(self, group: str, box_id: str) -> Reading:
         """See `Cgroups.read`."""
         memory = self._dir("memory", group) / box_id
+        refused, limit = self._forks(group, box_id)
         return Reading(
             cpu_s=_number(self._dir("cpuacct", group) / box_id / "cpuacct.usage") / 1e9,
             memory_peak_bytes=_number(memory / "memory.max_usage_in_bytes"),
             oom_kills=_table(memory / "memory.oom_control").get("oom_kill", 0),
+            forks_refused=refused,
+            pids_limit=limit,
         )
 
     def throttled(self, group: str) -> int:
         """See `Cgroups.throttled`."""
         return _table(self._dir("cpu", group) / "cpu.stat").get("nr_throttled", 0)
+
+    def _pids_dir(self, group: str, box_id: str) -> Path:
+        return self._dir("pids", group) / box_id
 
     def _dir(self, controller: str, group: str) -> Path:
         return self._mounts[controller] / self._base / group
@@ -203,25 +252,42 @@ class CgroupsV2(Cgroups):
         directory = self._root / self._base / group
         directory.mkdir(parents=True, exist_ok=True)
         self._switch_on(directory)
-        _change(directory / "memory.max", limits.memory_bytes)
+        # A limit below what is in use ends processes: as in version 1, the old limit then stays until a later start.
+        if limits.memory_bytes >= _kept(directory):
+            _change(directory / "memory.max", limits.memory_bytes)
         if self.limits_swap:
             _change(directory / "memory.swap.max", 0)
         _change(directory / "pids.max", limits.pids)
         _change(directory / "cpu.max", f"{_quota_us(limits)} {_PERIOD_US}")
 
+    def limit_sockets(self, box: Box) -> None:
+        """See `Cgroups.limit_sockets`. Does nothing: version 2 counts them as memory (cgroup-v2.rst, "sock")."""
+
+    def place_monitor(self, pid: int) -> None:
+        """See `Cgroups.place_monitor`: systemd ends a service by everything that is in its cgroup."""
+        directory = self._root / self._base / _MONITORS
+        directory.mkdir(exist_ok=True)
+        _write(directory / "cgroup.procs", pid)
+
     def read(self, group: str, box_id: str) -> Reading:
         """See `Cgroups.read`."""
         directory = self._root / self._base / group / box_id
         peak = directory / "memory.peak"  # Linux 5.19 and later
+        refused, limit = self._forks(group, box_id)
         return Reading(
             cpu_s=_table(directory / "cpu.stat").get("usage_usec", 0) / 1e6,
             memory_peak_bytes=_number(peak if peak.exists() else directory / "memory.current"),
             oom_kills=_table(directory / "memory.events").get("oom_kill", 0),
+            forks_refused=refused,
+            pids_limit=limit,
         )
 
     def throttled(self, group: str) -> int:
         """See `Cgroups.throttled`."""
         return _table(self._root / self._base / group / "cpu.stat").get("nr_throttled", 0)
+
+    def _pids_dir(self, group: str, box_id: str) -> Path:
+        return self._root / self._base / group / box_id
 
     def _roots(self) -> Iterable[Path]:
         return (self._root,)
@@ -271,6 +337,12 @@ def _table(file: Path) -> dict[str, int]:
         pairs = (line.split() for line in file.read_text().splitlines())
         return {name: int(number) for name, number in pairs}
     return {}
+
+
+def _kept(directory: Path) -> int:
+    """The memory of a version 2 cgroup that the kernel cannot take back: all but cached files."""
+    cached = _table(directory / "memory.stat")
+    return _number(directory / "memory.current") - cached.get("active_file", 0) - cached.get("inactive_file", 0)
 
 
 def _children(directory: Path) -> list[Path]:

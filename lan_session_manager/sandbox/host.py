@@ -2,15 +2,20 @@
 
 import contextlib
 import ctypes
+import errno
 import os
 import re
 import select
+import stat
+import subprocess
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 _CLONE_NEWNS = 0x00020000
 _MS_REC, _MS_SLAVE = 0x4000, 1 << 19
 _MNT_DETACH = 2
+_PATIENCE_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,23 @@ def _check(result: int, call: str) -> None:
         raise OSError(code, f"{call}: {os.strerror(code)}")
 
 
+def limit_user_namespace(pid: int, limits: Mapping[str, int]) -> None:
+    """Set limits (files of /proc/sys/user) of the user namespace that the process is in. Raises OSError."""
+    writes = "; ".join(f"echo {limit} > {name}" for name, limit in limits.items())
+    # By a program: a process with more than one thread cannot enter a user namespace (setns(2)).
+    try:
+        subprocess.run(
+            ["nsenter", f"--user=/proc/{pid}/ns/user", "/bin/sh", "-ec", f"cd /proc/sys/user; {writes}"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+            timeout=_PATIENCE_S,
+            check=True,
+        )
+    except subprocess.SubprocessError as error:
+        raise OSError(errno.EPERM, "the limits of a user namespace could not be set") from error
+
+
 def boot_id() -> str:
     """The id of this boot of the host: another one after every restart."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -123,6 +145,25 @@ def wait_for(process_fd: int, timeout_s: float) -> bool:
     poll = select.poll()
     poll.register(process_fd, select.POLLIN)
     return bool(poll.poll(timeout_s * 1000))
+
+
+def unlinked_bytes(pids: Iterable[int], device: int, most: int) -> int | None:
+    """What files without a name take on a disk (`st_dev`), and are open in the processes `pids`.
+
+    None: more than `most` files are open.
+    """
+    found: dict[int, int] = {}
+    for pid in pids:
+        with contextlib.suppress(OSError), os.scandir(f"/proc/{pid}/fd") as files:
+            for file in files:
+                if most == 0:
+                    return None
+                most -= 1
+                with contextlib.suppress(OSError):
+                    info = os.stat(file.path)
+                    if info.st_nlink == 0 and info.st_dev == device and stat.S_ISREG(info.st_mode):
+                        found[info.st_ino] = info.st_blocks * 512
+    return sum(found.values())
 
 
 def has_swap() -> bool:

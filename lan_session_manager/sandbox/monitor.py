@@ -11,6 +11,7 @@ import select
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,11 +72,19 @@ class Monitored:
 
 
 def create(
-    conmon: Path, runtime: Runtime, box_id: str, bundle: Path, files: BoxFiles, log_bytes: int, at_most_s: int
+    conmon: Path,
+    runtime: Runtime,
+    box_id: str,
+    bundle: Path,
+    files: BoxFiles,
+    log_bytes: int,
+    at_most_s: int,
+    place: Callable[[int], None],
 ) -> Monitored:
     """Start a monitor that makes the box of `bundle`.
 
     The log keeps its first `log_bytes`, headers included. After `at_most_s` the monitor stops the box by itself.
+    `place` is called with the monitor's process id before it starts anything.
     Raises SandboxError with the runtime's own words.
     """
     files.make()
@@ -89,7 +98,7 @@ def create(
         *("--stdin", "--full-attach", "--log-level", "warning", "--timeout", str(at_most_s)),
     ]
     try:
-        told = _spawn([str(conmon), *arguments], files.directory)
+        told = _spawn([str(conmon), *arguments], files.directory, place)
         monitor_pid = int(files.monitor_pid.read_text())
     except (OSError, subprocess.TimeoutExpired, ValueError) as error:
         raise SandboxError(f"the monitor did not start: {error}") from error
@@ -100,7 +109,7 @@ def create(
     return Monitored(monitor_pid, start_time(monitor_pid) or 0, box_pid)
 
 
-def _spawn(command: list[str], directory: Path) -> dict[str, Any]:
+def _spawn(command: list[str], directory: Path, place: Callable[[int], None]) -> dict[str, Any]:
     """Start conmon, and give what it tells: {"data": pid} once the box exists, or {"data": -1, "message": why not}."""
     with ExitStack() as stack:
         ours_sync, its_sync, its_start, ours_start = (*os.pipe2(os.O_CLOEXEC), *os.pipe2(os.O_CLOEXEC))
@@ -118,10 +127,11 @@ def _spawn(command: list[str], directory: Path) -> dict[str, Any]:
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
             )
-        os.write(ours_start, b"\0")
         try:
+            place(process.pid)
+            os.write(ours_start, b"\0")
             process.wait(_PATIENCE_S)  # the monitor is a child that it leaves behind
-        except subprocess.TimeoutExpired:
+        except (OSError, subprocess.TimeoutExpired):
             process.kill()
             process.wait()
             raise

@@ -9,7 +9,7 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
@@ -145,7 +145,7 @@ class Store:
                 _run_batch(connection, batch)
             except BaseException as error:  # noqa: BLE001 - whatever it is, each caller of the batch must hear of it
                 for _, future in batch:
-                    if not future.done():
+                    with contextlib.suppress(InvalidStateError):  # it has its answer, or is given up in this moment
                         future.set_exception(_readable(error))
             for listener in self._listeners:
                 listener()

@@ -9,6 +9,7 @@ from lan_session_manager.store.records import (
     EventKind,
     EventRecord,
     LeaseRecord,
+    LimitsRecord,
     OutputFile,
     SessionRecord,
     SourceType,
@@ -92,6 +93,22 @@ class Reads:
         """The session that the address names now: live or expired, never one that is over."""
         row = self._one(f"{_SESSION} WHERE address = ? AND state <> 'ended'", address)
         return _session(row) if row else None
+
+    def limits_of(self, session_id: str) -> LimitsRecord:
+        """What the owner has given the session."""
+        row = self._one(
+            """SELECT memory_mb, pids, cores, quota_mb, files, max_concurrent_tasks, queue_bound
+               FROM session_limits WHERE session_id = ?""",
+            session_id,
+        )
+        return LimitsRecord(*row) if row else LimitsRecord()
+
+    def concurrency_of_sessions(self) -> dict[str, int]:
+        """How many tasks of a session run at once, for those sessions for which the owner has said it."""
+        rows = self._all(
+            "SELECT session_id, max_concurrent_tasks AS n FROM session_limits WHERE max_concurrent_tasks IS NOT NULL"
+        )
+        return {row["session_id"]: row["n"] for row in rows}
 
     def names_like(self, name: str) -> set[str]:
         """The workspace names that are `name` or `name-2`, `name-3`, …, of all sessions that ever were."""

@@ -105,6 +105,19 @@ class NewTask:
 
 
 @dataclass(frozen=True)
+class LimitsRecord:
+    """What the owner has given one session, all its tasks together; None: as the settings have it."""
+
+    memory_mb: int | None = None
+    pids: int | None = None
+    cores: float | None = None
+    quota_mb: int | None = None
+    files: int | None = None
+    max_concurrent_tasks: int | None = None
+    queue_bound: int | None = None
+
+
+@dataclass(frozen=True)
 class EventRecord:
     """One thing that happened."""
 

@@ -7,7 +7,15 @@ from typing import Any
 
 from lan_session_manager.states import Reason, SessionState, TaskState, check_session_move, check_task_move
 from lan_session_manager.store.reads import Reads
-from lan_session_manager.store.records import EventKind, LeaseRecord, NewTask, SessionRecord, SourceType, TaskRecord
+from lan_session_manager.store.records import (
+    EventKind,
+    LeaseRecord,
+    LimitsRecord,
+    NewTask,
+    SessionRecord,
+    SourceType,
+    TaskRecord,
+)
 
 _SESSION_EVENT = {
     SessionState.LIVE: EventKind.SESSION_RESUMED,
@@ -132,6 +140,12 @@ class Transaction(Reads):
         task = self._known_task(task_id)
         self._connection.execute("DELETE FROM tasks WHERE id = ?", (task_id,))
         self.add_event(now, EventKind.TASK_DELETED, task.session_id, task_id)
+
+    def set_limits(self, session_id: str, limits: LimitsRecord) -> None:
+        """Give a session limits of its own, in place of those that it was given before."""
+        self._connection.execute(
+            "INSERT OR REPLACE INTO session_limits VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (session_id, *astuple(limits))
+        )
 
     def keep_lease(self, lease: LeaseRecord) -> None:
         """Note where a started task is to be found."""

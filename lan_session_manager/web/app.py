@@ -9,9 +9,17 @@ from fastapi import FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
+from lan_session_manager.diskwatch import DiskWatch
 from lan_session_manager.dispatcher import Dispatcher
 from lan_session_manager.version import __version__
-from lan_session_manager.web import routes_files, routes_live, routes_sessions, routes_system, routes_tasks
+from lan_session_manager.web import (
+    routes_admin,
+    routes_files,
+    routes_live,
+    routes_sessions,
+    routes_system,
+    routes_tasks,
+)
 from lan_session_manager.web.guards import Guard, add_error_handlers
 from lan_session_manager.web.live import Hub
 from lan_session_manager.web.schemas import Error
@@ -36,7 +44,7 @@ def create_app(services: Services) -> FastAPI:
     )
     app.state.services = services
     app.state.hub = Hub(services.manager)
-    for routes in (routes_system, routes_sessions, routes_tasks, routes_files, routes_live):
+    for routes in (routes_admin, routes_system, routes_sessions, routes_tasks, routes_files, routes_live):
         app.include_router(routes.router)
     app.mount("/static", GZipMiddleware(StaticFiles(directory=routes_system.STATIC)), name="static")
     add_error_handlers(app)
@@ -51,13 +59,24 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     manager = services.manager
     feed = services.feed
     hub.attach(feed)
-    running = [_kept_running("feed", feed.run), _kept_running("hub", hub.run), _kept_running("sweep", _sweep(services))]
+    running = [
+        _kept_running("feed", feed.run),
+        _kept_running("hub", hub.run),
+        _kept_running("sweep", _sweep(services, hub)),
+    ]
     if services.isolation:
+        disk = DiskWatch(manager.data_dir, manager.sessions, services.engine, manager.disk_reserve)
         dispatcher = Dispatcher(
-            manager.store, manager.tasks, manager.sessions, services.engine, manager.settings, services.isolation.grade
+            manager.store,
+            manager.tasks,
+            manager.sessions,
+            services.engine,
+            disk,
+            manager.settings,
+            services.isolation.grade,
         )
         dispatcher.attach(feed)
-        running.append(_kept_running("dispatcher", dispatcher.run))
+        running += [_kept_running("dispatcher", dispatcher.run), _kept_running("disk watch", disk.run)]
     tasks = [asyncio.create_task(part) for part in running]
     try:
         yield
@@ -79,12 +98,13 @@ async def _kept_running(name: str, part: Callable[[], Awaitable[None]]) -> None:
             await asyncio.sleep(1)
 
 
-def _sweep(services: Services) -> Callable[[], Awaitable[None]]:
+def _sweep(services: Services, hub: Hub) -> Callable[[], Awaitable[None]]:
     """What expires idle sessions."""
 
     async def sweep() -> None:
         while True:
             await asyncio.sleep(_SWEEP_S)
+            hub.keep_open()  # before each look, so that neither a short timeout nor a clock that is set expires them
             for session in await asyncio.to_thread(services.manager.sessions.expire_idle):
                 _log.info("session %s expired", session.name)
                 await services.engine.release(session.name)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 from lan_session_manager.logs import LogPiece
+from lan_session_manager.runners import SANDBOXED
 from lan_session_manager.states import TaskState
 from lan_session_manager.web.services import Services
 
@@ -23,7 +24,7 @@ async def follow_log(services: Services, task_id: str, after: int) -> AsyncItera
         # The end is looked at before the log is read to its end: nothing can be added in between.
         if task is None or task.state.ended:
             return
-        if task.state is TaskState.QUEUED:
+        if task.state is TaskState.QUEUED or task.runner not in SANDBOXED:
             await news.wait()
         else:  # its box is being made, or its end is being written down
             await asyncio.sleep(_SOON_S)

@@ -87,7 +87,8 @@ class Hub:
     def has_room(self, session_id: str) -> bool:
         """Whether one more dashboard of that session may open."""
         settings = self._manager.settings
-        return self._count < settings.max_sockets and len(self._clients[session_id]) < settings.max_session_sockets
+        own = len(self._clients.get(session_id, ()))
+        return self._count < settings.max_sockets and own < settings.max_session_sockets
 
     def add(self, client: Client) -> None:
         """A dashboard has opened."""
@@ -104,6 +105,11 @@ class Hub:
         self._count -= 1
         self._changed = True
 
+    def keep_open(self) -> None:
+        """Note that the sessions with an open dashboard are in use. Does not wait for the disk."""
+        for clients in self._clients.values():
+            self._manager.sessions.refresh(next(iter(clients)).session)
+
     async def run(self) -> None:
         """Tell counts and dashboards at their times until cancelled."""
         loop = asyncio.get_running_loop()
@@ -116,7 +122,7 @@ class Hub:
                 self._manager.watch.look(picture.total_running)
                 if now >= period_until:
                     period_until = now + PERIOD_S
-                    self._tell_dashboards()
+                    await self._tell_dashboards()
                 if self._changed or now >= quiet_until:
                     self._changed = False
                     quiet_until = now + _QUIET_S
@@ -160,10 +166,13 @@ class Hub:
                 for client in clients:
                     client.send_encoded(encoded)
 
-    def _tell_dashboards(self) -> None:
-        for clients in list(self._clients.values()):
+    async def _tell_dashboards(self) -> None:
+        for session_id in list(self._clients):
+            await asyncio.sleep(0)  # between the sessions everybody else has a turn, and the last client may go
+            clients = self._clients.get(session_id)
+            if not clients:
+                continue
             session = next(iter(clients)).session
-            self._manager.sessions.refresh(session)  # an open dashboard is activity
             data = self._manager.dashboard(session)
             encoded = encode(
                 {

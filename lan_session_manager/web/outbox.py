@@ -19,8 +19,9 @@ class Outbox:
         self._room.set()
 
     def put(self, message: str) -> bool:
-        """Add a message. False: the client is too slow, nothing was added."""
-        if len(self._messages) >= MOST_MESSAGES or self._bytes + len(message) > MOST_BYTES:
+        """Add a message. False: the client is too slow, nothing was added. The next to be sent may have any size."""
+        behind = self._bytes - len(self._messages[0]) + len(message) if self._messages else 0
+        if len(self._messages) >= MOST_MESSAGES or behind > MOST_BYTES:
             return False
         self._messages.append(message)
         self._bytes += len(message)

@@ -5,6 +5,7 @@ relied on. Source of the figures: a browser's headers stay below 16 KiB and come
 """
 
 import asyncio
+import socket
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -24,8 +25,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Start the clock for the first request's headers."""
         super().connection_made(transport)
+        self.client = _with_zone(transport, self.client)
         self._in_headers = True
+        self._in_body = False
         self._header_bytes = 0
+        self._bare_bytes = 0
         self._refused = False
         self._deadline: asyncio.TimerHandle | None = None
         self._start_clock()
@@ -39,16 +43,22 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """Parse, and count what belongs to headers that are not complete."""
         if self._refused:
             return
+        self._bare_bytes += len(data)
         super().data_received(data)
         if self._in_headers and not self._refused:
             self._header_bytes += len(data)
             if self._header_bytes > HEADER_BYTES:
                 self._refuse()
+        elif self._in_body and not self._refused and self._bare_bytes > HEADER_BYTES:
+            # Trailers, or a chunk that only has extensions: the parser keeps them until they are complete.
+            self._refused = True
+            self.transport.abort()
 
     def handle_websocket_upgrade(self) -> None:
         """The connection is the WebSocket protocol's from here on."""
         self._stop_clock()
-        super().handle_websocket_upgrade()
+        if not self._refused:
+            super().handle_websocket_upgrade()
 
     def on_message_begin(self) -> None:
         """A request begins."""
@@ -57,10 +67,17 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._header_bytes = 0
         self._start_clock()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header, or a trailer, which nobody here asks for: it must not come to stand among the headers."""
+        if self._in_headers:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         """The headers are complete: run the request, or refuse it."""
         self._stop_clock()
         self._in_headers = False
+        self._in_body = True
+        self._bare_bytes = 0
         if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > HEADER_BYTES:
             self._refuse()
         else:
@@ -68,11 +85,13 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """Some of the body has come."""
+        self._bare_bytes = 0
         if not self._refused:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
         """The request is complete."""
+        self._in_body = False
         if not self._refused:
             super().on_message_complete()
 
@@ -98,6 +117,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
 class AbortableWebSocketProtocol(WebSocketsSansIOProtocol):
     """WebSocket whose connection really ends, also when its client never reads."""
 
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Know the peer by its whole address."""
+        super().connection_made(transport)
+        self.client = _with_zone(transport, self.client)
+
     def handle_connect(self, event: Request) -> None:
         """Give the application a way to end the connection at once."""
         super().handle_connect(event)
@@ -114,3 +138,15 @@ class AbortableWebSocketProtocol(WebSocketsSansIOProtocol):
         """The server stops: say so (1012), and do not wait for one who does not read."""
         super().shutdown()
         self.loop.call_later(_FLUSH_S, self.transport.abort)
+
+
+def _with_zone(transport: asyncio.Transport, client: tuple[str, int] | None) -> tuple[str, int] | None:
+    """The peer with the zone of a link-local address, which two devices on two links may both have."""
+    peer = transport.get_extra_info("peername")
+    if client is None or not isinstance(peer, tuple) or len(peer) < 4 or not peer[3] or "%" in client[0]:
+        return client
+    try:
+        zone = socket.if_indextoname(peer[3])
+    except OSError:  # the link has gone
+        zone = str(peer[3])
+    return f"{client[0]}%{zone}", client[1]

@@ -17,7 +17,8 @@ from lan_session_manager.identity import Caller
 from lan_session_manager.logs import LogText
 from lan_session_manager.web.follow import follow_log
 from lan_session_manager.web.guards import error_response
-from lan_session_manager.web.live import TOO_SLOW, Client, Hub
+from lan_session_manager.web.live import TOO_SLOW, Client, Hub, encode
+from lan_session_manager.web.outbox import MOST_BYTES
 from lan_session_manager.web.routes_tasks import accept
 from lan_session_manager.web.schemas import Submit
 from lan_session_manager.web.services import Services
@@ -27,7 +28,7 @@ _log = logging.getLogger(__name__)
 router = APIRouter()
 
 _MOST_FOLLOWED = 10
-_REPLAYED = 1_000  # a client that missed more gets its dashboard anew
+_REPLAYED, _REPLAYED_BYTES = 1_000, MOST_BYTES // 4  # a client that missed more gets its dashboard anew
 
 
 @router.websocket("/ws/dashboard/{client_ip}")
@@ -43,13 +44,14 @@ async def live(websocket: WebSocket, client_ip: str) -> None:
     except LSMError as error:
         await websocket.send_denial_response(error_response(error))
         return
-    await websocket.accept()
     client = Client(websocket, session)
-    hub.add(client)
-    conversation = _Conversation(services, hub, client, caller)
+    hub.add(client)  # before anything is waited for, so that the bounds hold for those who come at once
     try:
         hub.dashboard(client, "dashboard_update")
-        await conversation.run()
+        await websocket.accept()
+        await _Conversation(services, hub, client, caller).run()
+    except WebSocketDisconnect:
+        _log.debug("a client was gone before its dashboard was open")
     finally:
         hub.remove(client)
 
@@ -93,6 +95,7 @@ class _Conversation:
             message = await self._client.websocket.receive()
             if message["type"] == "websocket.disconnect":
                 return
+            await asyncio.sleep(0)  # those that have come already are given at once: in between the others have a turn
             text = message.get("text")
             kind = ""
             try:
@@ -109,9 +112,13 @@ class _Conversation:
             case "request_dashboard_update":
                 self._hub.dashboard(self._client, "dashboard_update")
             case "submit_task":
-                request = self._services.acceptable(_submit(fields).request())
+                request = self._services.acceptable(_submit(fields).request(), self._client.session)
                 session = await self._services.session_at(self._client.session.address, self._caller)
-                await accept(self._services, session, request)
+                key, read = request.idempotency_key, self._services.manager.store.read
+                known = key is not None and read.task_of_key(session.id, key) is not None
+                accepted = await accept(self._services, session, request)
+                if known:  # nothing happens anew, so that no event tells it
+                    self._client.send(event="task_submitted", **{**accepted, "timestamp": now})
             case "follow_log":
                 await self._follow_log(_text(fields, "task_id"), _number(fields, "after", 0))
             case "unfollow_log":
@@ -160,17 +167,23 @@ class _Conversation:
         manager, client = self._services.manager, self._client
         picture = manager.activity.picture()
         missed = manager.store.read.events_of_session(client.session.id, after, _REPLAYED + 1)
-        if len(missed) > _REPLAYED:
+        replayed: list[str] = []
+        left = _REPLAYED_BYTES if len(missed) <= _REPLAYED else -1
+        for message in self._hub.events(client.session, missed, picture) if left > 0 else ():
+            replayed.append(encode(message))
+            left -= len(replayed[-1])
+        if left < 0:
             self._hub.dashboard(client, "dashboard_update")
         else:
-            for message in self._hub.events(client.session, missed, picture):
-                client.send(**message)
+            for encoded in replayed:
+                client.send_encoded(encoded)
         client.send(event="resumed", id=picture.event_id, timestamp=iso(manager.tasks.now()))
 
 
 def _parse(text: object) -> tuple[str, dict[str, Any]]:
     try:
         fields = json.loads(text) if isinstance(text, str) else None
+        json.dumps(fields, ensure_ascii=False).encode()  # half a character, which JSON can spell, is no text
     except (ValueError, RecursionError):
         fields = None
     if not isinstance(fields, dict) or not isinstance(fields.get("type"), str):

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from fastapi import APIRouter, Query
 from starlette.responses import Response, StreamingResponse
@@ -42,7 +43,8 @@ async def accept(services: Services, session: SessionRecord, request: Request) -
 @router.post("/submit")
 async def submit(body: Submit, services: ServicesDep, caller: CallerDep) -> dict[str, Any]:
     """Accept a task of the caller's session; it is on disk when the answer leaves."""
-    request = services.acceptable(body.request())
+    known = services.manager.store.read.session_of_address(str(caller.address))
+    request = services.acceptable(body.request(), known)
     return await accept(services, await services.own_session(caller), request)
 
 
@@ -78,7 +80,7 @@ async def rerun(task_id: str, services: ServicesDep, caller: CallerDep, body: Re
     again = services.manager.tasks.again(task, body.edits() if body else None)
     if session is None:
         raise InvalidInputError(what="This task belongs to no session, so it cannot be run again.")
-    accepted: dict[str, Any] = (await accept(services, session, services.acceptable(again)))["task"]
+    accepted: dict[str, Any] = (await accept(services, session, services.acceptable(again, session)))["task"]
     return accepted
 
 
@@ -103,7 +105,8 @@ async def log(
     task, _ = await services.task_of(task_id, caller)
     headers = {"X-Accel-Buffering": "no"}
     if download:
-        headers["Content-Disposition"] = f'attachment; filename="{task.id}.log"'
+        # An orchestrator's own id may hold any printable character.
+        headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(task.id, safe='')}.log"
     engine = services.engine
     if follow:
         headers["X-Log-Next"] = str(after)

@@ -21,6 +21,18 @@ class Limits(_Body):
     time_s: float | None = Field(None, gt=0, le=10**9, description="seconds that it may run", allow_inf_nan=False)
 
 
+class SessionLimits(_Body):
+    """What the owner gives a session; what is left out, or null, is as the settings have it."""
+
+    memory_mb: int | None = Field(None, ge=16, le=2**31, description="MB of memory of all its tasks together")
+    pids: int | None = Field(None, ge=32, le=2**22, description="processes and threads of all its tasks together")
+    cores: float | None = Field(None, gt=0, le=10_000, description="processor cores", allow_inf_nan=False)
+    quota_mb: int | None = Field(None, ge=1, le=2**31, description="MB that its files may take")
+    files: int | None = Field(None, ge=1, le=250_000, description="files that it may have")
+    max_concurrent_tasks: int | None = Field(None, ge=1, le=1000, description="tasks that run at once")
+    queue_bound: int | None = Field(None, ge=1, le=1_000_000, description="tasks that may wait")
+
+
 class Submit(_Body):
     """A task that is to run."""
 

@@ -38,7 +38,11 @@ class Services:
     def caller(self, connection: HTTPConnection) -> Caller:
         """Who is asking."""
         peer = connection.client.host if connection.client else ""
-        return identify(peer, connection.headers, self.proxies, self.tokens)
+        headers = dict(connection.headers)
+        # A proxy may add a header of its own after one of its client's: both are one list (RFC 9110, section 5.3).
+        if forwarded := connection.headers.getlist("x-forwarded-for"):
+            headers["x-forwarded-for"] = ", ".join(forwarded)
+        return identify(peer, headers, self.proxies, self.tokens)
 
     async def own_session(self, caller: Caller) -> SessionRecord:
         """The caller's session, made or resumed if need be."""
@@ -72,12 +76,13 @@ class Services:
             raise NotFoundError
         return task, read.session(task.session_id) if task.session_id else None
 
-    def acceptable(self, request: Request) -> Request:
-        """The request itself, before anything is made for it.
+    def acceptable(self, request: Request, session: SessionRecord | None) -> Request:
+        """The request itself, before anything is made for it, of a session that may not be there yet.
 
         Raises like `Tasks.check`, and NoSandboxError for a task that would never start.
         """
-        if self.manager.tasks.check(request).runner in SANDBOXED and self.isolation is None:
+        new = self.manager.tasks.check(request, session.id if session else None)
+        if new.runner in SANDBOXED and self.isolation is None:
             raise NoSandboxError
         return request
 

@@ -5,7 +5,7 @@ done with single files has modules of its own, to be imported by name: `listing`
 `remove`; `paths` has the one reading of a client's path.
 """
 
-from lan_session_manager.workspace.usage import Usage
+from lan_session_manager.workspace.usage import Quota, Usage
 from lan_session_manager.workspace.workspace import Workspace, Workspaces
 
-__all__ = ["Usage", "Workspace", "Workspaces"]
+__all__ = ["Quota", "Usage", "Workspace", "Workspaces"]

@@ -1,7 +1,7 @@
 """A workspace's usage without asking the disk each time, and the part of its quota that is promised to uploads.
 
 One thread scans all workspaces: each only after it was touched, and then every 2 s at the most, or every 20 times what
-its last scan took.
+its last scan took; one that may be past its quota sooner, every 5 times what its last scan took.
 """
 
 import heapq
@@ -9,16 +9,17 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import count
 
-from lan_session_manager.errors import LSMError, QuotaError
-from lan_session_manager.workspace.usage import Usage
+from lan_session_manager.errors import LSMError, QuotaError, TooManyFilesError
+from lan_session_manager.workspace.usage import Quota, Usage
 
 _log = logging.getLogger(__name__)
 
 _SHORTEST_S = 2.0
 _BACKGROUND = 20  # a scan that nobody waits for takes a 20th of the time at most
-_ASKED = 5  # a scan before an upload is refused: a 5th
+_ASKED = 5  # a scan that somebody waits for, or that has to be soon: a 5th
 _MB = 1024 * 1024
 
 
@@ -71,10 +72,12 @@ class Meter:
         self._usage: Usage | None = None
         self._touched = False
         self._queued = False
+        self._hurried = False
         self._ended = 0.0  # of the last scan, by time.monotonic()
         self._took = 0.0
         self._scans = 0  # begun so far
-        self._promised = 0
+        self._promised = 0  # bytes
+        self._uploads = 0  # files on their way
         self._arrived: list[tuple[int, int]] = []  # (scans begun when it arrived, bytes): no scan has surely seen it
 
     @property
@@ -85,6 +88,11 @@ class Meter:
             return Usage()
         return self._usage
 
+    @property
+    def known(self) -> Usage | None:
+        """What the last scan found: another object for each scan. None before the first one."""
+        return self._usage
+
     def touch(self) -> None:
         """Something has changed in the workspace: scan it when it is time."""
         with self._lock:
@@ -92,22 +100,40 @@ class Meter:
             if self._queued:
                 return
             self._queued = True
-            due = self._due(_BACKGROUND, _SHORTEST_S)
+            due = self._due_in_background()
         self._scanner.add(self, due)
+
+    def hurry(self) -> None:
+        """So much may have changed in the workspace that it should be scanned soon."""
+        with self._lock:
+            if self._hurried:
+                return
+            self._touched = self._queued = self._hurried = True
+            due = self._due_in_background()
+        self._scanner.add(self, due)
+
+    def recent(self) -> Usage:
+        """The usage with all that had changed when this was asked. May wait for a scan, and for the time to make it."""
+        with self._lock:
+            if self._usage is not None and not self._touched:
+                return self._usage
+            wait = self._due(_ASKED, 0) - time.monotonic()
+        time.sleep(max(0.0, wait))
+        return self.scan()
 
     def scan(self) -> Usage:
         """Scan now and wait for it. A workspace that cannot be looked at keeps the usage that it had."""
         with self._scanning:
             with self._lock:
                 self._scans += 1
-                self._touched = False
+                self._touched = self._hurried = False
                 scan = self._scans
             began = time.monotonic()
             try:
                 found = self._measure()
             except (OSError, LSMError) as error:
                 _log.info("the usage of a workspace could not be measured: %s", error)
-                found = self._usage or Usage()
+                found = replace(self._usage or Usage())
             with self._lock:
                 self._usage = found
                 self._ended = time.monotonic()
@@ -118,7 +144,7 @@ class Meter:
     def scan_if_due(self) -> None:
         """What the scanner's thread does when it is time, unless a scan meanwhile made it needless or too early."""
         with self._lock:
-            due = self._due(_BACKGROUND, _SHORTEST_S)
+            due = self._due_in_background()
             self._queued = early = self._touched and due > time.monotonic()
             touched = self._touched
         if early:
@@ -126,50 +152,60 @@ class Meter:
         elif touched:
             self.scan()
 
-    def reserve(self, size: int, quota_bytes: int) -> "Reservation":
-        """Promise `size` bytes of what is free of the quota. Raises QuotaError. May wait for a scan."""
-        reservation = Reservation(self, quota_bytes)
-        reservation.extend(size)
-        return reservation
+    def reserve(self, size: int, quota: Quota) -> "Reservation":
+        """Promise a file of `size` bytes of what is free of the quota.
 
-    def _take(self, size: int, quota_bytes: int) -> None:
+        Raises QuotaError, and TooManyFilesError. May wait for a scan.
+        """
+        self._take(size, 1, quota)
+        return Reservation(self, quota, size)
+
+    def _take(self, size: int, files: int, quota: Quota) -> None:
         if self._usage is None:
             self.scan()
         while True:
             with self._lock:
                 usage = self._usage or Usage()
                 spoken_for = self._promised + sum(size for _, size in self._arrived)
-                if usage.complete and usage.bytes + spoken_for + size <= quota_bytes:
+                has_bytes = usage.complete and usage.bytes + spoken_for + size <= quota.bytes
+                if has_bytes and usage.files + self._uploads + len(self._arrived) + files <= quota.files:
                     self._promised += size
+                    self._uploads += files
                     return
                 stale = self._touched and time.monotonic() >= self._due(_ASKED, 0)
             if not stale:
-                raise QuotaError(quota_mb=quota_bytes // _MB)
+                if has_bytes:
+                    raise TooManyFilesError(quota_files=quota.files)
+                raise QuotaError(quota_mb=quota.bytes // _MB)
             self.scan()
+
+    def _due_in_background(self) -> float:
+        return self._due(_ASKED, 0) if self._hurried else self._due(_BACKGROUND, _SHORTEST_S)
 
     def _due(self, share: int, shortest: float) -> float:
         return self._ended + max(shortest, share * self._took) if self._usage is not None else 0.0
 
-    def _give_back(self, promised: int, arrived: int) -> None:
+    def _give_back(self, promised: int, arrived: int | None) -> None:
         with self._lock:
             self._promised -= promised
-            if arrived:
+            self._uploads -= 1
+            if arrived is not None:
                 self._arrived.append((self._scans, arrived))
-        if arrived:
+        if arrived is not None:
             self.touch()
 
 
 class Reservation:
-    """Bytes of a workspace's quota that are promised to one upload. For use from one thread at a time."""
+    """A file, and bytes, of a quota that are promised to one upload. One thread at a time settles or releases it."""
 
-    def __init__(self, meter: Meter, quota_bytes: int) -> None:
+    def __init__(self, meter: Meter, quota: Quota, size: int) -> None:
         self._meter = meter
-        self._quota_bytes = quota_bytes
-        self.size = 0  # bytes
+        self._quota = quota
+        self.size = size  # bytes
 
     def extend(self, size: int) -> None:
         """Promise `size` bytes more. Raises QuotaError; what was promised before stays."""
-        self._meter._take(size, self._quota_bytes)
+        self._meter._take(size, 0, self._quota)
         self.size += size
 
     def settle(self, written: int) -> None:
@@ -179,5 +215,5 @@ class Reservation:
 
     def release(self) -> None:
         """The upload is no more."""
-        self._meter._give_back(self.size, 0)
+        self._meter._give_back(self.size, None)
         self.size = 0

@@ -12,11 +12,11 @@ from lan_session_manager.workspace.directories import IN_THE_WAY, make_directori
 from lan_session_manager.workspace.listing import Entry, entry_of
 from lan_session_manager.workspace.opener import DIRECTORY, IS_A_DIRECTORY, beneath, closing, refusals
 from lan_session_manager.workspace.paths import Parts, joined, stored
+from lan_session_manager.workspace.usage import Quota
 from lan_session_manager.workspace.workspace import Workspace
 
 _EXISTS = "There is a file of that name already. Choose another name, or upload it so that it replaces the other."
 _OVER = "The upload has ended already. Start it again."
-_DISK_RESERVE = 256 * 1024 * 1024  # bytes that stay free for the database and the logs
 _LOOK_EVERY = 16 * 1024 * 1024  # bytes between two looks at the free space
 _MB = 1024 * 1024
 
@@ -26,9 +26,9 @@ class Upload:
 
     For use from any thread, and `abort` while another call is under way: it waits for that, which is then the last one.
 
-    `size` is what the client announced, if it did; `limit_bytes` bounds the file, `quota_bytes` the whole workspace.
-    Raises at once what can be known at once: ReadOnlyError, SecurityError, ConflictError, TooLargeError, QuotaError,
-    StorageError.
+    `size` is what the client announced, if it did; `limit_bytes` bounds the file, `quota` the whole workspace, and
+    `reserve_bytes` of the disk stay free. Raises at once what can be known at once: ReadOnlyError, SecurityError,
+    ConflictError, TooLargeError, QuotaError, TooManyFilesError, StorageError.
     """
 
     def __init__(
@@ -37,7 +37,8 @@ class Upload:
         path: Parts,
         *,
         limit_bytes: int,
-        quota_bytes: int,
+        quota: Quota,
+        reserve_bytes: int,
         size: int | None = None,
         overwrite: bool = True,
     ) -> None:
@@ -45,6 +46,7 @@ class Upload:
         self._workspace = workspace
         self._path = path
         self._limit = limit_bytes
+        self._reserve = reserve_bytes
         self._overwrite = overwrite
         self._written = 0
         self._look_at = 0
@@ -54,8 +56,8 @@ class Upload:
         self._check_limit(announced)
         with workspace.opened() as root:
             self._check_target(root)
-            _check_disk(root, announced)
-        self._reservation = workspace.reserve(announced, quota_bytes)
+            self._check_disk(root, announced)
+        self._reservation = workspace.reserve(announced, quota)
         try:
             with refusals():
                 self._staged = workspace.staged()
@@ -76,7 +78,7 @@ class Upload:
             self._written = end
             if end >= self._look_at:
                 self._look_at = end + _LOOK_EVERY
-                _check_disk(self._staged.fd, 0)
+                self._check_disk(self._staged.fd, 0)
 
     def commit(self) -> Entry:
         """Put the file in its place, making the directories on the way, and say what stands there now.
@@ -130,6 +132,11 @@ class Upload:
         if size > self._limit:
             raise TooLargeError(allowed=f"{self._limit // _MB} MB" if self._limit >= _MB else f"{self._limit} bytes")
 
+    def _check_disk(self, fd: int, size: int) -> None:
+        disk = os.fstatvfs(fd)
+        if disk.f_bavail * disk.f_frsize < size + self._reserve:
+            raise StorageError
+
     def _check_target(self, root: int) -> None:
         """Refuse before the bytes come what would be refused after; `commit` decides, as all may change until then."""
         with refusals():
@@ -144,9 +151,3 @@ class Upload:
             raise ConflictError(what=IS_A_DIRECTORY)
         if not self._overwrite:
             raise ConflictError(what=_EXISTS)
-
-
-def _check_disk(fd: int, size: int) -> None:
-    disk = os.fstatvfs(fd)
-    if disk.f_bavail * disk.f_frsize < size + _DISK_RESERVE:
-        raise StorageError

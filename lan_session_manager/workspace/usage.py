@@ -30,6 +30,18 @@ class Usage:
     complete: bool = True
 
 
+@dataclass(frozen=True)
+class Quota:
+    """What a workspace may hold at most."""
+
+    bytes: int
+    files: int
+
+    def holds(self, usage: Usage) -> bool:
+        """Whether a workspace is within it. What cannot be counted to its end is not."""
+        return usage.complete and usage.bytes <= self.bytes and usage.files <= self.files
+
+
 def measure(root: int) -> Usage:
     """The usage of the workspace whose directory is `root`. An empty one takes nothing. Raises OSError."""
     sums = {b"inputs": 0, b"outputs": 0, b"temp": 0}

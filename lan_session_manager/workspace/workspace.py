@@ -18,7 +18,7 @@ from lan_session_manager.workspace.meter import Meter, Reservation, Scanner
 from lan_session_manager.workspace.opener import DIRECTORY, Owner, beneath, closing, open_directory, refusals
 from lan_session_manager.workspace.paths import Parts
 from lan_session_manager.workspace.staging import Staged, sweep
-from lan_session_manager.workspace.usage import FACTS, Usage, changed_since, measure
+from lan_session_manager.workspace.usage import FACTS, Quota, Usage, changed_since, measure
 from lan_session_manager.workspace.validate import SHARED, TOP
 
 _log = logging.getLogger(__name__)
@@ -98,9 +98,9 @@ class Workspace:
         """Something has changed in here: scan it when it is time."""
         self.meter.touch()
 
-    def reserve(self, size: int, quota_bytes: int) -> Reservation:
-        """Promise `size` bytes of the quota to an upload. Raises QuotaError. May wait for a scan."""
-        return self.meter.reserve(size, quota_bytes)
+    def reserve(self, size: int, quota: Quota) -> Reservation:
+        """Promise a file of `size` bytes of the quota to an upload: see `Meter.reserve`."""
+        return self.meter.reserve(size, quota)
 
     def outputs_since(self, since: float, most: int = _MOST_OUTPUTS) -> tuple[list[tuple[str, int]], int]:
         """The files below outputs/ that were made or changed since a Unix time: (path from the workspace, bytes).

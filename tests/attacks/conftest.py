@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from tests.attacks.tries import programs_of, run_all
+from tests.attacks.tries import answers_of, attack_argv, programs_in, programs_of
 from tests.integration.sandbox.room import Room
 
 
@@ -36,7 +36,8 @@ def outcomes(
     request: pytest.FixtureRequest, room: Room, runtime: str, given: Mapping[str, object]
 ) -> Mapping[str, str]:
     """What came of every program of the module, from one box."""
-    return run_all(room, request.module, given, runtime)
+    programs = programs_in(request.module)
+    return answers_of(programs, room.run(*attack_argv(programs, given), runtime=runtime))
 
 
 @pytest.fixture

@@ -10,10 +10,12 @@ signal's name if it is killed. A fault of the program itself is an answer that n
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
 from typing import TypeVar
 
+from lan_session_manager.engine.base import Job
+from lan_session_manager.engine.local import LocalEngine
 from tests.integration.sandbox.room import Ran, Room
 
 _Test = TypeVar("_Test", bound=Callable[..., None])
@@ -132,10 +134,18 @@ def programs_of(test: object) -> list[str]:
     return list(found) if isinstance(found, list) else []
 
 
-def run_all(room: Room, module: ModuleType, given: Mapping[str, object], runtime: str) -> dict[str, str]:
-    """Run the programs of all tests of a module in one box: the answer of each. `given` are variables for them."""
-    programs = list(dict.fromkeys(program for test in vars(module).values() for program in programs_of(test)))
-    ran = run_python(room, _TRY_ALL, json.dumps(programs), json.dumps(given), runtime=runtime)
+def programs_in(module: ModuleType) -> list[str]:
+    """The programs of all tests of a module, each once."""
+    return list(dict.fromkeys(program for test in vars(module).values() for program in programs_of(test)))
+
+
+def attack_argv(programs: Sequence[str], given: Mapping[str, object]) -> tuple[str, ...]:
+    """The command of a task that runs all of them. `given` are variables for them."""
+    return ("/usr/bin/python3", "-c", HELPERS + _TRY_ALL, json.dumps(programs), json.dumps(given))
+
+
+def answers_of(programs: Sequence[str], ran: Ran) -> dict[str, str]:
+    """The answer of each program, from what that task printed."""
     assert ran.code == 0, ran
     return dict(zip(programs, json.loads(ran.out), strict=True))
 
@@ -143,3 +153,14 @@ def run_all(room: Room, module: ModuleType, given: Mapping[str, object], runtime
 def run_python(room: Room, program: str, *arguments: str, runtime: str = "", session: str = "10_0_0_1") -> Ran:
     """Run one program, which may use the helpers, in a box of its own to its end."""
     return room.run("/usr/bin/python3", "-c", HELPERS + program, *arguments, runtime=runtime, session=session)
+
+
+async def wait_for_words(engine: LocalEngine, job: Job, words: str) -> str:
+    """Follow a task until it has printed `words`, or has ended; all that it had printed then."""
+    said, follower = b"", engine.follow(job.task_id, 0)
+    async for piece in follower:
+        said += piece.data
+        if words.encode() in said:
+            break
+    await follower.aclose()
+    return said.decode(errors="replace")

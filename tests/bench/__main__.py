@@ -14,11 +14,13 @@ import psutil
 
 from tests.bench.first_byte import first_byte
 from tests.bench.http import reads, submits
+from tests.bench.quota import quota
 
 MEASUREMENTS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "first-byte": first_byte,
     "submits": submits,
     "reads": reads,
+    "quota": quota,
 }
 
 

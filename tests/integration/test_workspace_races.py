@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 
 from lan_session_manager.errors import LSMError
-from lan_session_manager.workspace import Workspace, Workspaces, opener
+from lan_session_manager.workspace import Quota, Workspace, Workspaces, opener
 from lan_session_manager.workspace.archive import archive
 from lan_session_manager.workspace.download import Download
 from lan_session_manager.workspace.listing import list_directory
@@ -178,7 +178,9 @@ class Work:
     def upload(self, path: str) -> None:
         if path == "outputs":
             path = "outputs/stash/new"
-        with Upload(self.workspace, parse_path(path), limit_bytes=1 << 20, quota=Quota(1 << 40, 10**6), reserve_bytes=0) as arriving:
+        with Upload(
+            self.workspace, parse_path(path), limit_bytes=1 << 20, quota=Quota(1 << 40, 10**6), reserve_bytes=0
+        ) as arriving:
             arriving.write(b"from a client")
             arriving.commit()
 

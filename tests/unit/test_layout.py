@@ -14,12 +14,12 @@ LEVELS = (
     {"version", "errors", "states", "addresses", "settings"},
     {"store"},
     {"workspace", "logs", "sandbox", "machine", "banner"},
-    {"sessions", "tasks", "activity", "schedule", "runners", "identity", "feed"},
+    {"allowances", "sessions", "tasks", "activity", "schedule", "runners", "identity", "feed", "exposure"},
     {"engine"},
-    {"dispatcher"},
+    {"dispatcher", "diskwatch"},
     {"manager"},
     {""},  # the package itself: the public names of the contract
-    {"web"},
+    {"web", "doctor"},
     {"cli", "__main__"},
 )
 LEVEL_OF = {room: number for number, rooms in enumerate(LEVELS) for room in rooms}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lan_session_manager.logs import LOOK_BACK, LogFile, LogPiece, LogText, TextPiece
+from lan_session_manager.logs import FULL, LOOK_BACK, LogFile, LogPiece, LogText, TextPiece
 
 STAMP = b"2026-11-22T14:08:34.261329858+00:00"
 Record = tuple[str, str, bytes]
@@ -302,3 +302,28 @@ def test_who_goes_on_at_the_end_of_an_ended_log_gets_nothing_twice() -> None:
 def test_the_look_back_is_bounded() -> None:
     assert LogText(10).start == 0
     assert LogText(LOOK_BACK + 10).start == 10
+
+
+@given(records.filter(bool), st.integers(1, 50), st.integers(-1, 1))
+@settings(max_examples=60, deadline=None)
+def test_a_full_log_ends_with_a_line_that_says_so_from_any_offset_and_no_other_log_does(
+    tmp_path_factory: pytest.TempPathFactory, written: list[Record], limit: int, more: int
+) -> None:
+    path = tmp_path_factory.mktemp("log") / "log"
+    path.write_bytes(raw(written))
+    log = LogFile(path, lambda: len(raw(written)) + more)
+    printed = b"".join(data for _, data in decoded(written))
+    expected = printed if more > 0 else printed + (FULL if written[-1][1] == "F" else b"\n" + FULL)
+    assert joined(everything(log, 0, limit)) == expected
+    assert log.size() == len(expected)
+    for after in {0, len(printed), len(printed) + 3, len(expected)}:
+        assert joined(everything(log, after, limit)) == expected[after:]
+
+
+def test_the_last_line_comes_once_the_bound_is_known(path: Path) -> None:
+    path.write_bytes(raw([("stdout", "F", b"hello")]))
+    bound = 0
+    log = LogFile(path, lambda: bound)
+    assert joined(everything(log)) == b"hello\n"
+    bound = 10
+    assert joined(everything(log, 6)) == FULL

@@ -48,6 +48,12 @@ def test_a_session_runs_its_tasks_in_the_order_of_submission(waiting: list[Waiti
         assert own == sorted(own)
 
 
+def test_a_session_with_a_limit_of_its_own_is_held_at_that() -> None:
+    waiting = [Waiting(number, f"{session}{number}", session) for number, session in enumerate("aabb")]
+    held = {placed.task_id: placed.held for placed in order(waiting, {}, 1, {"b": 2})}
+    assert held == {"a0": False, "a1": True, "b2": False, "b3": False}
+
+
 @given(queues, runs, st.integers(1, 5), st.integers(-1, 10))
 def test_nobody_starts_more_than_the_free_slots_and_the_own_limit(
     waiting: list[Waiting], running: dict[str, int], own_limit: int, free: int

@@ -194,3 +194,15 @@ def test_a_wish_in_plain_words_goes_to_the_swarm_and_a_command_to_the_shell(desc
 @given(st.text(max_size=200))
 def test_every_description_has_a_runner(description: str) -> None:
     assert pick(description) in ("shell", "swarm")
+
+
+def test_a_number_whose_id_an_orchestrator_has_reported_is_passed_over(manager: LANSessionManager) -> None:
+    first = _submit(manager)
+    manager.activity_tracker.tag_task("user_192_168_1_100_task_002", "USER_TRIGGERED", IP)
+    assert [first.number, _submit(manager).number, _submit(manager).number] == [1, 3, 4]
+
+
+def test_a_command_longer_than_the_kernel_takes_is_refused(manager: LANSessionManager) -> None:
+    assert _submit(manager, command="é" * 65_535)
+    with pytest.raises(InvalidInputError, match="131071 bytes"):
+        _submit(manager, command="é" * 65_536)

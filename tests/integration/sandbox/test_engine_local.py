@@ -52,7 +52,10 @@ async def _until_printed(engine: LocalEngine, job: Job, text: bytes) -> None:
 
 
 def _is_alive(pid: int) -> bool:
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def test_it_is_an_engine() -> None:

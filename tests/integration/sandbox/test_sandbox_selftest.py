@@ -70,7 +70,8 @@ def _writable_shared(made: dict[str, Any]) -> None:
 
 
 def _host_run(made: dict[str, Any]) -> None:
-    made["mounts"].append({"destination": "/run", "type": "bind", "source": "/run", "options": ["rbind", "ro"]})
+    options = ["rbind", "ro", "nosuid", "nodev", "noexec"]
+    made["mounts"].append({"destination": "/run", "type": "bind", "source": "/run", "options": options})
 
 
 def _capability(made: dict[str, Any]) -> None:

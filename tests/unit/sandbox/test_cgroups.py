@@ -96,6 +96,19 @@ def test_v2_switches_the_controllers_on_at_every_level_above_a_box(v2: CgroupsV2
     assert asked == ["+cpu", *["+cpu +memory +pids"] * 3, ""]
 
 
+def test_v2_leaves_a_limit_that_would_end_what_runs(v2: CgroupsV2, tmp_path: Path) -> None:
+    v2.prepare()
+    group = tmp_path / "lan-session-manager/i/s1"
+    (group / "memory.current").write_text(f"{3 << 28}\n")
+    (group / "memory.stat").write_text(f"anon {1 << 29}\nactive_file {1 << 27}\ninactive_file {1 << 26}\n")
+    v2.ensure_group("s1", LIMITS)
+    assert _read(group, "memory.max") == "max"
+    assert _read(group, "pids.max") == "100"
+    (group / "memory.stat").write_text(f"anon 1\nactive_file {1 << 29}\ninactive_file 0\n")
+    v2.ensure_group("s1", LIMITS)
+    assert _read(group, "memory.max") == str(1 << 28)
+
+
 def test_v2_keeps_monitors_in_a_cgroup_of_their_own_which_is_no_group(v2: CgroupsV2, tmp_path: Path) -> None:
     monitors = tmp_path / "lan-session-manager/i/monitors"
     _fill(monitors, {"cgroup.procs": ""})
@@ -133,6 +146,22 @@ def test_v2_reads_what_a_box_used_and_does_without_a_peak_on_older_kernels(v2: C
     assert v2.read("s1", "b").memory_peak_bytes == 1000
     assert v2.throttled("s1") == 3
     assert v2.read("s1", "gone") == Reading()
+
+
+def test_a_box_that_met_its_own_limit_of_processes_is_told_from_one_that_met_its_groups(
+    v1: CgroupsV1, v2: CgroupsV2, tmp_path: Path
+) -> None:
+    for cgroups, directory in ((v1, tmp_path / "pids" / LEVELS[-1]), (v2, tmp_path / LEVELS[-1])):
+        _fill(directory, {"pids.max": "50\n", "pids.events": "max 0\n", "cgroup.procs": "41\n42\n"})
+        for refused, peak, expected in ((0, 50, (0, 0)), (7, 50, (7, 50)), (7, 49, (7, 0)), (7, None, (7, 50))):
+            (directory / "pids.events").write_text(f"max {refused}\n")
+            (directory / "pids.peak").unlink(missing_ok=True)
+            if peak is not None:
+                (directory / "pids.peak").write_text(f"{peak}\n")
+            reading = cgroups.read("s1", "b")
+            assert (reading.forks_refused, reading.pids_limit) == expected
+        assert cgroups.processes("s1", "b") == [41, 42]
+        assert cgroups.processes("s1", "gone") == []
 
 
 def test_swap_is_limited_only_where_the_kernel_counts_it(v1: CgroupsV1, v2: CgroupsV2, tmp_path: Path) -> None:

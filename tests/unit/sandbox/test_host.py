@@ -89,3 +89,24 @@ def test_a_name_with_brackets_does_not_mislead(tmp_path: Path) -> None:
             time.sleep(0.01)
         assert host.parent(process.pid) == os.getpid()
         process.kill()
+
+
+def test_files_without_a_name_are_counted_once_and_only_on_the_disk_that_is_meant(tmp_path: Path) -> None:
+    device = tmp_path.stat().st_dev
+    before = host.unlinked_bytes([os.getpid()], device, 10_000)
+    assert before is not None
+    with (tmp_path / "gone").open("wb") as gone, (tmp_path / "named").open("wb") as named:
+        for file in (gone, named):
+            file.write(b"x" * (1 << 20))
+            file.flush()
+        os.unlink(gone.name)
+        again = os.dup(gone.fileno())
+        try:
+            found = host.unlinked_bytes([os.getpid(), os.getpid()], device, 10_000)
+            assert found is not None
+            assert found - before == 1 << 20
+            assert host.unlinked_bytes([os.getpid()], device + 1, 10_000) == 0
+            assert host.unlinked_bytes([os.getpid()], device, 2) is None
+        finally:
+            os.close(again)
+    assert host.unlinked_bytes([2**22 + 1], device, 10) == 0  # no such process

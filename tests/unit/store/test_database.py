@@ -1,9 +1,10 @@
 """What was answered is on disk; a commit that fails fails everybody in it; reads do not wait for writes."""
 
+import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from pathlib import Path
 
 import pytest
@@ -222,3 +223,38 @@ def test_the_hot_reads_use_an_index(path: Path, store: Store) -> None:
         assert "SEARCH" in plan, (query, plan)
         assert "SCAN" not in plan, (query, plan)
     connection.close()
+
+
+def test_the_connections_of_threads_that_have_ended_are_closed(store: Store) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(20):
+        thread = threading.Thread(target=lambda: store.read.live_sessions())
+        thread.start()
+        thread.join()
+    assert len(os.listdir("/proc/self/fd")) < before + 10
+
+
+class _GivenUp(Future[int]):
+    """Its caller gives up in the moment between a look at it and its answer."""
+
+    def done(self) -> bool:
+        was_done = super().done()
+        self.cancel()
+        return was_done
+
+
+def test_a_caller_who_gives_up_while_a_batch_fails_does_not_end_the_writer(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    future = _GivenUp()
+    monkeypatch.setattr(database_module, "Future", lambda: future)
+    with monkeypatch.context() as failing:
+        failing.setattr(database_module, "_run_batch", _fail)
+        store.write(Transaction.last_event_id)
+        wait([future], 20)
+    monkeypatch.setattr(database_module, "Future", Future)
+    assert store.write(Transaction.last_event_id).result(20) == 0
+
+
+def _fail(*_: object) -> None:
+    raise sqlite3.OperationalError("database is locked")

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from lan_session_manager.errors import NotFoundError, QuotaError
-from lan_session_manager.workspace import Usage, Workspace, Workspaces
+from lan_session_manager.errors import NotFoundError, QuotaError, TooManyFilesError
+from lan_session_manager.workspace import Quota, Usage, Workspace, Workspaces
 from lan_session_manager.workspace import meter as meter_module
 from lan_session_manager.workspace.meter import Meter, Scanner
 from lan_session_manager.workspace.remove import make_directory, remove
@@ -14,6 +14,7 @@ from lan_session_manager.workspace.upload import Upload
 from .conftest import NAME, UID, put
 
 MB = 1024 * 1024
+QUOTA = Quota(10 * MB, 5)
 
 
 class Disk:
@@ -21,6 +22,7 @@ class Disk:
 
     def __init__(self) -> None:
         self.bytes = 0
+        self.files = 0
         self.complete = True
         self.scans = 0
         self.goes_on = threading.Event()
@@ -28,7 +30,7 @@ class Disk:
         self.began = threading.Event()
 
     def measure(self) -> Usage:
-        found = Usage(self.bytes, complete=self.complete)
+        found = Usage(self.bytes, self.files, complete=self.complete)
         self.scans += 1
         self.began.set()
         assert self.goes_on.wait(10)
@@ -180,6 +182,55 @@ def test_what_has_arrived_counts_until_a_scan_has_surely_seen_it(held: Disk, met
     meter.scan()
     assert meter.usage == Usage(6 * MB)
     meter.reserve(4 * MB, QUOTA).release()
+
+
+def test_files_that_are_promised_or_have_arrived_count(held: Disk, meter: Meter) -> None:
+    held.files = 3
+    first, second = meter.reserve(0, QUOTA), meter.reserve(0, QUOTA)
+    with pytest.raises(TooManyFilesError, match="5 files"):
+        meter.reserve(0, QUOTA)
+    first.release()
+    second.settle(0)
+    meter.reserve(0, QUOTA).release()
+    held.files = 5
+    meter.scan()
+    with pytest.raises(TooManyFilesError):
+        meter.reserve(0, QUOTA)
+
+
+def test_a_hurried_scan_does_not_wait_for_the_interval(held: Disk, meter: Meter) -> None:
+    meter.scan()
+    held.bytes = 7
+    meter.touch()
+    began = time.monotonic()
+    meter.hurry()
+    meter.hurry()
+    until(lambda: meter.usage == Usage(7))
+    assert time.monotonic() - began < meter_module._SHORTEST_S
+    assert held.scans == 2
+
+
+def test_a_scan_that_takes_long_is_not_made_all_the_time_however_it_is_hurried(held: Disk) -> None:
+    def slow() -> Usage:
+        time.sleep(0.05)
+        return held.measure()
+
+    meter = Meter(slow, Scanner())
+    meter.scan()
+    began = time.monotonic()
+    while held.scans < 3:
+        meter.hurry()
+        time.sleep(0.005)
+    assert time.monotonic() - began > 2 * 5 * 0.05
+
+
+def test_a_recent_usage_has_what_had_changed(held: Disk, meter: Meter) -> None:
+    assert meter.recent() == Usage()
+    held.bytes = 7
+    assert meter.recent() == Usage()  # nobody said that anything changed
+    meter.touch()
+    assert meter.recent() == Usage(7)
+    assert held.scans == 2
 
 
 def test_space_that_was_just_freed_is_found_before_an_upload_is_refused(held: Disk, meter: Meter) -> None:

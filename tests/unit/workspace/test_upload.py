@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lan_session_manager.errors import ConflictError, LSMError, QuotaError, SecurityError, StorageError, TooLargeError
-from lan_session_manager.workspace import Workspace, Workspaces, upload
+from lan_session_manager.workspace import Quota, Workspace, Workspaces
 from lan_session_manager.workspace.listing import EntryType
 from lan_session_manager.workspace.paths import Parts, parse_new_path
 from lan_session_manager.workspace.upload import Upload
@@ -26,6 +26,7 @@ def begin(
     *,
     limit_bytes: int = 10 * MB,
     quota_bytes: int = 10 * MB,
+    reserve_bytes: int = 0,
     size: int | None = None,
     overwrite: bool = True,
 ) -> Upload:
@@ -33,7 +34,8 @@ def begin(
         workspace,
         parse_new_path(text),
         limit_bytes=limit_bytes,
-        quota_bytes=quota_bytes,
+        quota=Quota(quota_bytes, 1000),
+        reserve_bytes=reserve_bytes,
         size=size,
         overwrite=overwrite,
     )
@@ -206,12 +208,9 @@ def test_of_many_uploads_at_once_only_those_that_fit_arrive(workspace: Workspace
     assert all((disk / path).stat().st_size == 2 * MB for path in arrived)
 
 
-def test_a_disk_that_is_almost_full_is_kept_for_the_server(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(upload, "_DISK_RESERVE", 1 << 60)
+def test_a_disk_that_is_almost_full_is_kept_for_the_server(workspace: Workspace) -> None:
     with pytest.raises(StorageError):
-        begin(workspace)
+        begin(workspace, reserve_bytes=1 << 60)
 
 
 @pytest.fixture
@@ -231,8 +230,7 @@ def small_disk(tmp_path: Path) -> Iterator[Workspace]:
         subprocess.run(["umount", "--lazy", mounted], check=True)
 
 
-def test_a_full_disk_is_said_and_nothing_is_left(small_disk: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upload, "_DISK_RESERVE", 0)
+def test_a_full_disk_is_said_and_nothing_is_left(small_disk: Workspace) -> None:
     with begin(small_disk) as arriving:
         arriving.write(b"x" * 100_000)
         with pytest.raises(StorageError):
@@ -289,7 +287,7 @@ def test_an_upload_that_is_given_up_while_it_is_written_ends_after_that(workspac
 
 def test_a_path_of_parts_is_all_that_an_upload_takes(workspace: Workspace, disk: Path) -> None:
     path: Parts = ("temp", "x")
-    with Upload(workspace, path, limit_bytes=1, quota_bytes=MB) as arriving:
+    with Upload(workspace, path, limit_bytes=1, quota=Quota(MB, 10), reserve_bytes=0) as arriving:
         arriving.write(b"1")
         arriving.commit()
         arriving.abort()  # too late, and harmless

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lan_session_manager.errors import NotFoundError, ReadOnlyError, SecurityError, StorageError
-from lan_session_manager.workspace import Workspace, Workspaces
+from lan_session_manager.workspace import Quota, Workspace, Workspaces
 from lan_session_manager.workspace.paths import parse_path
 from lan_session_manager.workspace.remove import make_directory, remove
 from lan_session_manager.workspace.upload import Upload
