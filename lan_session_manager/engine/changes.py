@@ -11,6 +11,7 @@ from pathlib import Path
 
 _IN_MODIFY = 0x00000002
 _EVENT = struct.Struct("iIII")  # watch, mask, cookie, length of the name that follows
+_OVERFLOW = -1  # in place of a watch
 _READ_AT_ONCE = 64 * 1024
 
 
@@ -67,5 +68,8 @@ class FileChanges:
             while at < len(told):
                 watch, _, _, length = _EVENT.unpack_from(told, at)
                 at += _EVENT.size + length
-                for event in self._heard_by.get(watch, ()):
-                    event.set()
+                # The kernel had no room for some of what it had to tell: anybody may have missed something.
+                heard_by = self._heard_by.values() if watch == _OVERFLOW else (self._heard_by.get(watch, ()),)
+                for events in heard_by:
+                    for event in events:
+                        event.set()

@@ -24,7 +24,7 @@ _READ_ONLY_PROC = ("bus", "fs", "irq", "sys")
 _OPEN_FILES = 1024  # as programs with select() need it
 _OPEN_FILES_AT_MOST = 65536  # for programs that ask for more
 _PENDING_SIGNALS = 1024
-_QUEUE_BYTES = 64 * 1024
+_QUEUE_BYTES = 256 * 1024  # three queues of the usual size
 # crun keeps the limit of a file's size while it writes its own files, which are smaller than this.
 _LEAST_FILE = 64 * 1024
 _WRITES_NONE = ("/bin/sh", "-c", 'ulimit -f 0; exec "$@"', "sh")

@@ -230,12 +230,10 @@ class CgroupsV2(Cgroups):
 
     def prepare(self) -> None:
         """See `Cgroups.prepare`."""
-        directory = self._root
-        for name in (*self._base.split("/"), None):
+        (self._root / self._base).mkdir(parents=True, exist_ok=True)
+        # Nothing in between: systemd switches off at the root what neither its own units nor a child there uses.
+        for directory in (self._root, self._root / TREE, self._root / self._base):
             self._switch_on(directory)
-            if name is not None:
-                directory = directory / name
-                directory.mkdir(exist_ok=True)
 
     def _switch_on(self, directory: Path) -> None:
         offered = (directory / "cgroup.controllers").read_text().split()
@@ -245,7 +243,12 @@ class CgroupsV2(Cgroups):
         control = directory / "cgroup.subtree_control"
         absent = [name for name in self.controllers if name not in control.read_text().split()]
         if absent:
-            _write(control, " ".join(f"+{name}" for name in absent))
+            try:
+                _write(control, " ".join(f"+{name}" for name in absent))
+            except OSError as error:
+                if error.errno == errno.EBUSY:  # only the host's own root may have both, processes and children
+                    raise SandboxError("this container has processes in its own cgroup: no limit would hold") from error
+                raise
 
     def ensure_group(self, group: str, limits: GroupLimits) -> None:
         """See `Cgroups.ensure_group`."""

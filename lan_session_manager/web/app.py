@@ -107,6 +107,9 @@ def _sweep(services: Services, hub: Hub) -> Callable[[], Awaitable[None]]:
             hub.keep_open()  # before each look, so that neither a short timeout nor a clock that is set expires them
             for session in await asyncio.to_thread(services.manager.sessions.expire_idle):
                 _log.info("session %s expired", session.name)
-                await services.engine.release(session.name)
+                try:
+                    await services.engine.release(session.name)
+                except OSError:
+                    _log.exception("what the kernel keeps of session %s could not be removed", session.name)
 
     return sweep

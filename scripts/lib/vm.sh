@@ -152,10 +152,10 @@ cd /project
 echo "linux \$(uname -r), \$(systemctl --version | head -n 1), \$(stat -f -c %T /sys/fs/cgroup): \$(cat /sys/fs/cgroup/cgroup.controllers)"
 for tool in crun runc conmon python; do \$tool --version | head -n 1; done
 echo "processors \$(nproc), memory and swap in MB: \$(free -m | awk 'NR > 1 { printf "%s ", \$2 }')"
-echo "up for \$(cut -d ' ' -f 1 /proc/uptime) s; now: ${*@Q}"
+echo "up for \$(cut -d ' ' -f 1 /proc/uptime) s: the command begins"
 $(printf '%q ' "$@")
 status=\$?
-echo "up for \$(cut -d ' ' -f 1 /proc/uptime) s"
+echo "up for \$(cut -d ' ' -f 1 /proc/uptime) s: the command has ended"
 echo "$mark \$status"
 SCRIPT
 }

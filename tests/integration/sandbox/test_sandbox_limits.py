@@ -106,7 +106,7 @@ def test_what_the_kernel_counts_for_root_is_held_in_each_box(room: Room) -> None
         "    print(re.search(name + r'\\s+(\\d+)', limits)[1])\n"
         "print(open('/proc/sys/user/max_user_namespaces').read().strip())\n"
     )
-    assert room.python(program).out.split() == ["8", "1024", "65536", "0"]
+    assert room.python(program).out.split() == ["8", "1024", "262144", "0"]
 
 
 def test_a_fork_bomb_is_held_cancelled_whole_and_the_neighbour_starts(room: Room) -> None:
