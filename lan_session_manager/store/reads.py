@@ -192,10 +192,6 @@ class Reads:
         marks = ", ".join("?" * len(runners))
         return [_task(row) for row in self._all(f"{_TASK} WHERE state = 'running' AND runner IN ({marks})", *runners)]
 
-    def every_task_id(self) -> set[str]:
-        """The ids of all tasks there are."""
-        return {row["id"] for row in self._all("SELECT id FROM tasks")}
-
     def lease(self, task_id: str) -> LeaseRecord | None:
         """The lease of a started task."""
         row = self._one("SELECT * FROM leases WHERE task_id = ?", task_id)
