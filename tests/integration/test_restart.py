@@ -18,13 +18,14 @@ def place(tmp_path: Path) -> Iterator[Path]:
 def test_tasks_go_on_while_the_server_is_killed_and_are_adopted(place: Path) -> None:
     server = start_server(place)
     with device(server) as client:
-        ends_meanwhile = submit(client, "echo begun; sleep 1; echo over; exit 7")
+        ends_meanwhile = submit(client, "echo begun; until [ -e temp/go ]; do sleep 0.05; done; echo over; exit 7")
         goes_on = submit(client, "for i in $(seq 100); do echo line $i; sleep 0.1; done; exit 5")
         waits = submit(client, "echo waited")
         for task_id in (ends_meanwhile, goes_on):
             wait_for(client, task_id, lambda task: task["status"] == "running")
         wait_for_line(client, goes_on)
     server.kill9()
+    (place / "user_sessions" / "127_0_0_1" / "temp" / "go").touch()  # not before: it is to end while no server is there
     wait_until_ended_on_disk(place, ends_meanwhile)
     again = start_server(place)
     try:
