@@ -23,7 +23,8 @@ def test_tasks_go_on_while_the_server_is_killed_and_are_adopted(place: Path) -> 
         waits = submit(client, "echo waited")
         for task_id in (ends_meanwhile, goes_on):
             wait_for(client, task_id, lambda task: task["status"] == "running")
-        wait_for_line(client, goes_on)
+        for task_id in (ends_meanwhile, goes_on):  # a task is running from before its program begins
+            wait_for_line(client, task_id)
     server.kill9()
     (place / "user_sessions" / "127_0_0_1" / "temp" / "go").touch()  # not before: it is to end while no server is there
     wait_until_ended_on_disk(place, ends_meanwhile)
