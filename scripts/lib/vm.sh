@@ -130,7 +130,8 @@ vm_run() {
       -drive "file=$files/project.tar,if=virtio,format=raw,readonly=on" \
       -drive "file=$files/swap,if=virtio,format=raw" </dev/null
   )
-  [[ $status =~ ^[0-9]+$ ]] || die "The machine gave no result within $seconds s."
+  wait "$!" || (($? != 124)) || die "The machine was stopped, as it had no result after $seconds s."
+  [[ $status =~ ^[0-9]+$ ]] || die "The machine ended without a result."
   return "$status"
 }
 
