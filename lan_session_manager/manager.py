@@ -8,9 +8,11 @@ Several processes may have a manager over the same directory: what one records, 
 its change is on disk. What needs the sandbox to run happens in the server's process.
 """
 
+import contextlib
 import os
 import secrets
 import shutil
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -241,13 +243,18 @@ def _string(name: str, value: object) -> str:
 
 
 def _kept_token(path: Path) -> str:
-    """The token in the file, which is made, readable by its owner alone, if it is not there."""
-    try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    except FileExistsError:
-        return path.read_text(encoding="ascii").strip()
-    with os.fdopen(fd, "w", encoding="ascii") as file:
+    """The token in the file, which is made, readable by its owner alone, if it is not there or empty.
+
+    Of several processes that make it at once one succeeds, and all have that token.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        if kept := path.read_text(encoding="ascii").strip():
+            return kept
+        path.unlink()  # an earlier version left it so where the disk was full
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=f".{path.name}.", encoding="ascii") as file:
         file.write(secrets.token_urlsafe(32) + "\n")
         file.flush()
         os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(file.name, path)
     return path.read_text(encoding="ascii").strip()

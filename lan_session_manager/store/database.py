@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from lan_session_manager.errors import BusyError, StorageError
+from lan_session_manager.store.faults import readable
 from lan_session_manager.store.reads import Reads
 from lan_session_manager.store.writes import Transaction
 
@@ -102,7 +103,10 @@ class Store:
             connection = self._local.versions = self._connect()
             with self._lock:
                 self._keep(connection)
-        return int(connection.execute("PRAGMA data_version").fetchone()[0])
+        try:
+            return int(connection.execute("PRAGMA data_version").fetchone()[0])
+        except sqlite3.Error as error:
+            raise readable(error) from error
 
     def _keep(self, connection: sqlite3.Connection) -> None:
         """Close it with the store; those of threads that have ended are closed now. The caller has the lock."""
@@ -113,18 +117,24 @@ class Store:
         self._readers.append((threading.current_thread(), connection))
 
     def _connect(self) -> sqlite3.Connection:
-        # Closed by the thread that calls close(), hence check_same_thread; used by one thread each all the same.
-        connection = sqlite3.connect(
-            self._path,
-            timeout=_LOCK_WAIT_MS / 1000,
-            isolation_level=None,
-            check_same_thread=False,
-            cached_statements=256,
-        )
-        connection.row_factory = sqlite3.Row
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA foreign_keys = ON")
+        with contextlib.ExitStack() as unless_made:
+            try:
+                # Closed by the thread that calls close(), hence check_same_thread; each has one thread all the same.
+                connection = sqlite3.connect(
+                    self._path,
+                    timeout=_LOCK_WAIT_MS / 1000,
+                    isolation_level=None,
+                    check_same_thread=False,
+                    cached_statements=256,
+                )
+                unless_made.callback(connection.close)
+                connection.row_factory = sqlite3.Row
+                connection.execute("PRAGMA journal_mode = WAL")
+                connection.execute("PRAGMA synchronous = FULL")
+                connection.execute("PRAGMA foreign_keys = ON")
+            except sqlite3.Error as error:
+                raise readable(error) from error
+            unless_made.pop_all()
         return connection
 
     def _write_for_ever(self) -> None:
@@ -146,7 +156,7 @@ class Store:
             except BaseException as error:  # noqa: BLE001 - whatever it is, each caller of the batch must hear of it
                 for _, future in batch:
                     with contextlib.suppress(InvalidStateError):  # it has its answer, or is given up in this moment
-                        future.set_exception(_readable(error))
+                        future.set_exception(readable(error))
             for listener in self._listeners:
                 listener()
             if last:
@@ -173,7 +183,7 @@ def _run_batch(connection: sqlite3.Connection, batch: list[tuple[Callable[[Trans
                     raise
                 connection.execute("ROLLBACK TO job")
                 connection.execute("RELEASE job")
-                future.set_exception(_readable(error))
+                future.set_exception(readable(error))
             else:
                 connection.execute("RELEASE job")
                 done.append((future, result))
@@ -184,16 +194,6 @@ def _run_batch(connection: sqlite3.Connection, batch: list[tuple[Callable[[Trans
         raise
     for future, result in done:
         future.set_result(result)
-
-
-def _readable(error: BaseException) -> BaseException:
-    """SQLite's own errors as errors of ours; a broken rule of the schema stays what it is, a fault of this program."""
-    if isinstance(error, sqlite3.OperationalError):
-        busy = getattr(error, "sqlite_errorcode", 0) & 0xFF in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-        mine: BaseException = BusyError() if busy else StorageError()
-        mine.__cause__ = error
-        return mine
-    return error
 
 
 def _migrate(connection: sqlite3.Connection) -> None:

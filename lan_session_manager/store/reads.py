@@ -5,6 +5,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from lan_session_manager.states import Reason, SessionState, TaskState
+from lan_session_manager.store.faults import readable
 from lan_session_manager.store.records import (
     EventKind,
     EventRecord,
@@ -72,17 +73,26 @@ def _event(row: sqlite3.Row) -> EventRecord:
 
 
 class Reads:
-    """Reads over one connection, for one thread. Each method is one statement, and so one consistent view."""
+    """Reads over one connection, for one thread. Each method is one statement, and so one consistent view.
+
+    Each raises BusyError or StorageError where the file cannot be read.
+    """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
     def _one(self, sql: str, *values: object) -> sqlite3.Row | None:
-        row: sqlite3.Row | None = self._connection.execute(sql, values).fetchone()
+        try:
+            row: sqlite3.Row | None = self._connection.execute(sql, values).fetchone()
+        except sqlite3.Error as error:
+            raise readable(error) from error
         return row
 
     def _all(self, sql: str, *values: object) -> list[sqlite3.Row]:
-        return self._connection.execute(sql, values).fetchall()
+        try:
+            return self._connection.execute(sql, values).fetchall()
+        except sqlite3.Error as error:
+            raise readable(error) from error
 
     def session(self, session_id: str) -> SessionRecord | None:
         """The session of that id."""

@@ -148,3 +148,12 @@ def test_a_viewer_sees_of_others_only_counts(manager: LANSessionManager) -> None
     seen = repr(board)
     for trace in ("whale", "192.168.1.101", "192_168_1_101", secret):
         assert trace not in seen
+
+
+def test_a_token_file_that_was_left_empty_is_made_anew(manager: LANSessionManager) -> None:
+    kept = manager.state_dir / "admin-token"
+    kept.write_text("\n")
+    tokens = manager.tokens()
+    assert len(tokens.admin) > 40
+    assert kept.read_text().strip() == tokens.admin
+    assert [path.name for path in manager.state_dir.iterdir() if path.name.startswith(".admin-token")] == []

@@ -24,5 +24,12 @@ def test_every_package_has_its_hash() -> None:
 
 
 def test_the_scripts_can_be_started() -> None:
-    for name in ("scripts/serve", "scripts/test", "scripts/check", "scripts/requirements", "scripts/test-vm", ".ci/run"):
+    for name in (
+        "scripts/serve",
+        "scripts/test",
+        "scripts/check",
+        "scripts/requirements",
+        "scripts/test-vm",
+        ".ci/run",
+    ):
         assert os.access(ROOT / name, os.X_OK), name

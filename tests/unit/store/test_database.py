@@ -1,5 +1,6 @@
 """What was answered is on disk; a commit that fails fails everybody in it; reads do not wait for writes."""
 
+import contextlib
 import os
 import sqlite3
 import threading
@@ -258,3 +259,11 @@ def test_a_caller_who_gives_up_while_a_batch_fails_does_not_end_the_writer(
 
 def _fail(*_: object) -> None:
     raise sqlite3.OperationalError("database is locked")
+
+
+def test_a_read_of_a_damaged_file_is_an_error_that_a_caller_can_meet(store: Store, path: Path) -> None:
+    session = _session(store)
+    with contextlib.closing(sqlite3.connect(path)) as foreign:
+        foreign.execute("ALTER TABLE sessions RENAME TO taken_away")
+    with pytest.raises(StorageError):
+        store.read.session(session.id)
