@@ -103,6 +103,7 @@ def _serve(options: argparse.Namespace) -> int:
         tokens=manager.tokens(),
         proxies=parse_proxies(settings.trusted_proxies),
         urls=own_urls(open_to.host, options.port),
+        notice=open_to.notice,
     )
     sockets = [*listen(open_to.host, options.port), *listen(open_to.host, options.ws_port)]
     print_banner(

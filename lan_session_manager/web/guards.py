@@ -61,8 +61,12 @@ class Guard:
             await self._app(scope, receive, send)
             return
 
+        begun = False
+
         async def send_marked(message: Message) -> None:
+            nonlocal begun
             if message["type"] == "http.response.start":
+                begun = True
                 headers = MutableHeaders(scope=message)
                 if scope["path"].startswith("/static/"):
                     headers.setdefault("cache-control", "no-cache")  # kept, and asked for anew by its ETag
@@ -71,7 +75,12 @@ class Guard:
             await send(message)
 
         bounded = receive if UNBOUNDED in scope["path"] else _bounded(scope, receive)
-        await self._app(scope, bounded, send_marked)
+        try:
+            await self._app(scope, bounded, send_marked)
+        except Exception:
+            if not begun:  # here, because the framework's own answer would come from outside of this layer
+                await error_response(InternalError())(scope, receive, send_marked)
+            raise
 
 
 def _bounded(scope: Scope, receive: Receive) -> Receive:
@@ -126,10 +135,6 @@ def add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(ClientDisconnect)
     async def _gone(request: Request, error: ClientDisconnect) -> Response:
         return Response(status_code=400)  # nobody is there to read it
-
-    @app.exception_handler(Exception)
-    async def _unknown(request: Request, error: Exception) -> Response:
-        return error_response(InternalError())
 
 
 def _sentence(problems: Any) -> str:

@@ -52,8 +52,8 @@ async def all_sessions(services: ServicesDep, caller: CallerDep) -> dict[str, An
 
 @router.get("/api/join")
 async def join(services: ServicesDep) -> dict[str, Any]:
-    """The addresses that other devices open."""
-    return {"url": services.urls[0], "urls": list(services.urls)}
+    """The addresses that other devices open; `notice` says why no other device can, where that is so."""
+    return {"url": services.urls[0], "urls": list(services.urls), "notice": " ".join(services.notice[:1])}
 
 
 @router.get("/api/join/qr.svg", response_class=Response)

@@ -25,7 +25,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Services:
-    """The rooms below, for the routes. `isolation` None: the sandbox did not pass its self-test, nothing runs."""
+    """The rooms below, for the routes. `isolation` None: the sandbox did not pass its self-test, nothing runs.
+
+    `notice` says why only this machine is served; empty: it is as the owner wished.
+    """
 
     manager: LANSessionManager
     feed: Feed
@@ -34,6 +37,7 @@ class Services:
     tokens: Tokens
     proxies: frozenset[Address]
     urls: tuple[str, ...]
+    notice: tuple[str, ...] = ()
 
     def caller(self, connection: HTTPConnection) -> Caller:
         """Who is asking."""

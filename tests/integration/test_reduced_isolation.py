@@ -114,6 +114,7 @@ def test_without_a_limit_the_network_is_not_served_and_the_owner_reads_why(
         assert lan.server.ip not in banner
         health = _fetch(lan.server, f"{server.url}/api/system/health")
         assert '"grade":"reduced: memory"' in health
+        assert '"notice":"Served to this machine only' in _fetch(lan.server, f"{server.url}/api/join")
         body = '{"description": "true", "runner": "shell"}'
         assert _fetch(lan.server, f"{server.url}/api/task/submit", body).startswith("200 ")
 
@@ -133,6 +134,7 @@ def test_the_grade_by_name_opens_the_network(lan: Lan, tmp_path: Path, weaker: C
         assert "NOT held: memory" in server.output
         health = _fetch(lan.host("a"), f"http://{lan.server.ip}:{server.port}/api/system/health")
         assert '"grade":"reduced: memory"' in health
+        assert '"notice":""' in _fetch(lan.host("a"), f"http://{lan.server.ip}:{server.port}/api/join")
 
 
 @pytest.mark.parametrize("change", [_NO_FILTER, _NO_NAMESPACE.format("network")], ids=["filter", "network"])

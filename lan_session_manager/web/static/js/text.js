@@ -83,6 +83,7 @@ export const T = {
     copy: "Copy address",
     copied: "Address copied",
     byHand: "The address is selected: copy it with Ctrl+C",
+    closed: "The owner finds out what to mend with the doctor, on the machine itself.",
     loading: "Asking for the address…",
   },
 

@@ -9,19 +9,24 @@ import { Popover } from "./popover.js";
 
 function JoinCard() {
   const [url, setUrl] = useState("");
+  const [notice, setNotice] = useState("");
   const [error, setError] = useState("");
   const [said, setSaid] = useState("");
   const address = useRef(null);
 
   useEffect(() => {
-    join().then((answer) => setUrl(answer.url), (failure) => setError(failure.message));
+    join().then(
+      (answer) => (answer.notice ? setNotice(answer.notice) : setUrl(answer.url)),
+      (failure) => setError(failure.message),
+    );
   }, []);
 
   const copy = async () => setSaid((await copyText(url, address.current)) ? T.join.copied : T.join.byHand);
 
   return html`<h2>${T.join.title}</h2>
     ${error && html`<p role="alert">${error}</p>`}
-    ${!url && !error && html`<p class="fine">${T.join.loading}</p>`}
+    ${notice && html`<p>${notice}</p><p class="fine">${T.join.closed}</p>`}
+    ${!url && !error && !notice && html`<p class="fine">${T.join.loading}</p>`}
     ${url && html`
       <img class="qr" src=${qrUrl} alt=${T.join.qr(url)} width="136" height="136" />
       <p>${T.join.scan}<span class="mono strong join-url" ref=${address}>${url}</span>${T.join.scanEnd}</p>
