@@ -10,9 +10,12 @@ import stat
 import time
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 
 from lan_session_manager.errors import LSMError
-from lan_session_manager.workspace.opener import Owner, closing, open_directory, open_regular
+from lan_session_manager.workspace.opener import closing, open_directory, open_regular
+from lan_session_manager.workspace.owner import Owner, acting_as
 from lan_session_manager.workspace.paths import Parts, shown, stored
 from lan_session_manager.workspace.walk import Walk
 from lan_session_manager.workspace.workspace import Workspace
@@ -47,13 +50,13 @@ def _zip(workspace: Workspace, path: Parts) -> Iterator[bytes]:
     with closing(top):
         with zipfile.ZipFile(sink, "w") as target:
             walk = Walk(top, MOST)
-            for found, info in walk:
-                names = tuple(map(shown, found.split(b"/")))
-                name = "/".join((prefix, *map(_safe, names)))
-                if stat.S_ISDIR(info.st_mode):
-                    target.writestr(_member(name + "/", info.st_mtime, stat.S_IFDIR | 0o755), b"")
-                elif stat.S_ISREG(info.st_mode):
-                    yield from _file(target, sink, name, top, names, workspace.owner)
+            entries = iter(walk)
+            while found := _next(entries, top, workspace.owner):
+                name = "/".join((prefix, *map(_safe, found.names)))
+                if found.fd is not None:
+                    yield from _file(target, sink, name, found.fd, found.info)
+                elif stat.S_ISDIR(found.info.st_mode):
+                    target.writestr(_member(name + "/", found.info.st_mtime, stat.S_IFDIR | 0o755), b"")
                 if sink.size >= _GATHERED:
                     yield sink.taken()
             if not walk.complete:
@@ -61,11 +64,28 @@ def _zip(workspace: Workspace, path: Parts) -> Iterator[bytes]:
         yield sink.taken()
 
 
-def _file(target: zipfile.ZipFile, sink: "_Sink", name: str, top: int, names: Parts, owner: Owner) -> Iterator[bytes]:
-    try:
-        fd, info = open_regular(top, names, owner)
-    except LSMError:
-        return
+@dataclass(frozen=True)
+class _Found:
+    names: Parts
+    info: os.stat_result
+    fd: int | None  # of a regular file that can be read
+
+
+def _next(entries: Iterator[tuple[bytes, os.stat_result]], top: int, owner: Owner) -> _Found | None:
+    """What comes next, found and opened as its owner. What is given out in between needs no rights any more."""
+    with acting_as(owner):
+        found, info = next(entries, (b"", None))
+        if info is None:
+            return None
+        names = tuple(map(shown, found.split(b"/")))
+        if stat.S_ISREG(info.st_mode):
+            with suppress(LSMError):
+                fd, info = open_regular(top, names, owner)
+                return _Found(names, info, fd)
+        return _Found(names, info, None)
+
+
+def _file(target: zipfile.ZipFile, sink: "_Sink", name: str, fd: int, info: os.stat_result) -> Iterator[bytes]:
     with closing(fd):
         member = _member(name, info.st_mtime, stat.S_IFREG | 0o644)
         member.file_size = info.st_size  # at most this is read; it decides on the format for large files

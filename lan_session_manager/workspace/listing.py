@@ -5,7 +5,7 @@ import stat
 from dataclasses import dataclass
 from enum import StrEnum
 
-from lan_session_manager.workspace.opener import closing, open_directory
+from lan_session_manager.workspace.opener import closing, open_directory, refusals
 from lan_session_manager.workspace.paths import Parts, shown
 from lan_session_manager.workspace.workspace import Workspace
 
@@ -43,7 +43,7 @@ def list_directory(workspace: Workspace, path: Parts) -> Listing:
     """The entries of the directory `path`. Raises NotFoundError, and SecurityError for a link on the way."""
     entries: list[Entry] = []
     truncated = False
-    with workspace.opened() as root, closing(open_directory(root, path)) as fd, os.scandir(fd) as found:
+    with workspace.opened() as root, refusals(), closing(open_directory(root, path)) as fd, os.scandir(fd) as found:
         for item in found:
             if len(entries) == MOST:
                 truncated = True

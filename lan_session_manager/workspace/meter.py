@@ -77,8 +77,10 @@ class Meter:
         self._took = 0.0
         self._scans = 0  # begun so far
         self._promised = 0  # bytes
-        self._uploads = 0  # files on their way
-        self._arrived: list[tuple[int, int]] = []  # (scans begun when it arrived, bytes): no scan has surely seen it
+        self._promised_files = 0
+        # (scans begun when they arrived, bytes, files): what no scan has surely seen
+        self._arrived: list[tuple[int, int, int]] = []
+        self._uploaded = (0, 0)  # bytes and files of all uploads that ever arrived
 
     @property
     def usage(self) -> Usage:
@@ -92,6 +94,12 @@ class Meter:
     def known(self) -> Usage | None:
         """What the last scan found: another object for each scan. None before the first one."""
         return self._usage
+
+    @property
+    def uploads(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Bytes and files of all uploads that ever arrived, and of those that are on their way."""
+        with self._lock:
+            return self._uploaded, (self._promised, self._promised_files)
 
     def touch(self) -> None:
         """Something has changed in the workspace: scan it when it is time."""
@@ -138,7 +146,7 @@ class Meter:
                 self._usage = found
                 self._ended = time.monotonic()
                 self._took = self._ended - began
-                self._arrived = [(at, size) for at, size in self._arrived if at >= scan]
+                self._arrived = [arrived for arrived in self._arrived if arrived[0] >= scan]
             return found
 
     def scan_if_due(self) -> None:
@@ -152,13 +160,13 @@ class Meter:
         elif touched:
             self.scan()
 
-    def reserve(self, size: int, quota: Quota) -> "Reservation":
-        """Promise a file of `size` bytes of what is free of the quota.
+    def reserve(self, size: int, quota: Quota, files: int = 1) -> "Reservation":
+        """Promise `size` bytes and so many files, directories among them, of what is free of the quota.
 
         Raises QuotaError, and TooManyFilesError. May wait for a scan.
         """
-        self._take(size, 1, quota)
-        return Reservation(self, quota, size)
+        self._take(size, files, quota)
+        return Reservation(self, quota, size, files)
 
     def _take(self, size: int, files: int, quota: Quota) -> None:
         if self._usage is None:
@@ -166,11 +174,12 @@ class Meter:
         while True:
             with self._lock:
                 usage = self._usage or Usage()
-                spoken_for = self._promised + sum(size for _, size in self._arrived)
+                spoken_for = self._promised + sum(size for _, size, _ in self._arrived)
+                entries = usage.entries + self._promised_files + sum(files for _, _, files in self._arrived)
                 has_bytes = usage.complete and usage.bytes + spoken_for + size <= quota.bytes
-                if has_bytes and usage.files + self._uploads + len(self._arrived) + files <= quota.files:
+                if has_bytes and entries + files <= quota.files:
                     self._promised += size
-                    self._uploads += files
+                    self._promised_files += files
                     return
                 stale = self._touched and time.monotonic() >= self._due(_ASKED, 0)
             if not stale:
@@ -185,22 +194,24 @@ class Meter:
     def _due(self, share: int, shortest: float) -> float:
         return self._ended + max(shortest, share * self._took) if self._usage is not None else 0.0
 
-    def _give_back(self, promised: int, arrived: int | None) -> None:
+    def _give_back(self, promised: int, files: int, arrived: int | None) -> None:
         with self._lock:
             self._promised -= promised
-            self._uploads -= 1
+            self._promised_files -= files
             if arrived is not None:
-                self._arrived.append((self._scans, arrived))
+                self._arrived.append((self._scans, arrived, files))
+                self._uploaded = self._uploaded[0] + arrived, self._uploaded[1] + files
         if arrived is not None:
             self.touch()
 
 
 class Reservation:
-    """A file, and bytes, of a quota that are promised to one upload. One thread at a time settles or releases it."""
+    """Files and bytes of a quota that are promised to one upload. One thread at a time settles or releases it."""
 
-    def __init__(self, meter: Meter, quota: Quota, size: int) -> None:
+    def __init__(self, meter: Meter, quota: Quota, size: int, files: int) -> None:
         self._meter = meter
         self._quota = quota
+        self._files = files
         self.size = size  # bytes
 
     def extend(self, size: int) -> None:
@@ -210,10 +221,10 @@ class Reservation:
 
     def settle(self, written: int) -> None:
         """The upload is in its place with `written` bytes: they count until a scan has seen them."""
-        self._meter._give_back(self.size, written)
+        self._meter._give_back(self.size, self._files, written)
         self.size = 0
 
     def release(self) -> None:
         """The upload is no more."""
-        self._meter._give_back(self.size, None)
+        self._meter._give_back(self.size, self._files, None)
         self.size = 0

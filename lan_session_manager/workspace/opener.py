@@ -2,6 +2,9 @@
 
 The kernel resolves the path with openat2 (Linux 5.6). Where that is missing or forbidden, each directory on the way is
 opened for itself without following links; another mount of the same file system is then not noticed.
+
+Who opens acts as the session (`owner`), which may have locked its own files (chmod 0): they are unlocked for it, as the
+page would otherwise neither show nor delete them.
 """
 
 import ctypes
@@ -11,7 +14,6 @@ import stat
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from functools import cache
 
 from lan_session_manager.errors import (
@@ -23,6 +25,7 @@ from lan_session_manager.errors import (
     SecurityError,
     StorageError,
 )
+from lan_session_manager.workspace.owner import Owner as Owner
 from lan_session_manager.workspace.paths import Parts, joined
 
 _OPENAT2 = 437  # the number of the call on every architecture of Linux but alpha
@@ -40,15 +43,6 @@ _NOT_A_FILE = (
     "This is a link, a pipe, a device or somebody else's file. Only regular files of the session can be opened."
 )
 IS_A_DIRECTORY = "There is a directory of that name. Choose another name, or open the directory."
-
-
-@dataclass(frozen=True)
-class Owner:
-    """Whose the files of a workspace are: the ids that new ones get, and all user ids that one may have."""
-
-    uid: int
-    gid: int
-    uids: range
 
 
 def beneath(root: int, path: bytes, flags: int) -> int:
@@ -129,6 +123,45 @@ def _step(at: int, name: bytes, flags: int, device: int) -> int:
     return fd
 
 
+def reached(root: int, path: bytes, flags: int) -> int:
+    """As `beneath`, also through and to what its owner, as whom this thread acts, has locked: it is unlocked for good.
+
+    A directory can then be searched as well, and with `unlock` be written to.
+    """
+    try:
+        fd = beneath(root, path, flags)
+    except PermissionError:
+        _unlock_on_the_way(root, path)
+        return beneath(root, path, flags)
+    if flags & os.O_DIRECTORY:
+        try:
+            os.stat(b".", dir_fd=fd)
+        except PermissionError:
+            unlock(fd)
+    return fd
+
+
+def unlock(fd: int) -> None:
+    """Give the owner of a directory or of a regular file the rights to use it, if this thread acts as the owner.
+
+    Never root's, so that it does not matter who calls.
+    """
+    info = os.fstat(fd)
+    wanted = stat.S_IRWXU if stat.S_ISDIR(info.st_mode) else stat.S_IRUSR if stat.S_ISREG(info.st_mode) else 0
+    if info.st_uid and info.st_mode & wanted != wanted:
+        with suppress(PermissionError):
+            # By its name here, as a descriptor that was opened without any right (O_PATH) cannot be changed itself.
+            os.chmod(f"/proc/self/fd/{fd}", stat.S_IMODE(info.st_mode) | wanted)
+
+
+def _unlock_on_the_way(root: int, path: bytes) -> None:
+    unlock(root)
+    names = path.split(b"/")
+    for number in range(1, len(names) + 1):
+        with closing(beneath(root, b"/".join(names[:number]), os.O_PATH)) as fd:
+            unlock(fd)
+
+
 @contextmanager
 def closing(fd: int) -> Iterator[int]:
     """The descriptor, closed at the end."""
@@ -141,7 +174,7 @@ def closing(fd: int) -> Iterator[int]:
 def open_directory(root: int, path: Parts) -> int:
     """A new descriptor of a directory below `root`. Raises NotFoundError and SecurityError."""
     with refusals():
-        return beneath(root, joined(path), DIRECTORY)
+        return reached(root, joined(path), DIRECTORY)
 
 
 def open_regular(root: int, path: Parts, owner: Owner) -> tuple[int, os.stat_result]:
@@ -151,7 +184,7 @@ def open_regular(root: int, path: Parts, owner: Owner) -> tuple[int, os.stat_res
     link may name any file of the file system, so that the file's own user id decides. Opening never waits.
     """
     with refusals():
-        fd = beneath(root, joined(path), os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        fd = reached(root, joined(path), os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
     info = os.fstat(fd)
     if stat.S_ISREG(info.st_mode) and info.st_uid in owner.uids:
         return fd, info

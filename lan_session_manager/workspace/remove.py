@@ -1,15 +1,20 @@
-"""Deleting in a workspace, and making a directory: by descriptors, so that nothing outside can be hit."""
+"""Deleting in a workspace, and making a directory: by descriptors, so that nothing outside can be hit.
+
+What the session has locked is unlocked for that: it may go as well.
+"""
 
 import errno
 import os
 import secrets
 import stat
+from contextlib import suppress
 from dataclasses import dataclass
 
 from lan_session_manager.errors import ConflictError
-from lan_session_manager.workspace.directories import make_directories
-from lan_session_manager.workspace.opener import DIRECTORY, beneath, closing, open_directory, refusals
+from lan_session_manager.workspace.directories import make_directories, missing
+from lan_session_manager.workspace.opener import DIRECTORY, closing, open_directory, reached, refusals, unlock
 from lan_session_manager.workspace.paths import Parts, stored
+from lan_session_manager.workspace.usage import DIRECTORY_BYTES, Quota
 from lan_session_manager.workspace.validate import TOP
 from lan_session_manager.workspace.workspace import Workspace
 
@@ -17,21 +22,34 @@ _LEVELS = 32  # directories open at once; what is deeper is moved up first, howe
 _BUDGET = 2_000_000  # entries looked at: a task that makes files as fast as they are deleted is not waited for
 _TRIES = 3  # a task may put something into a directory that was emptied, or swap it
 _SWAPPED = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.ENOTEMPTY, errno.EEXIST)
+_LOCKED = (errno.EACCES, errno.EPERM)
+_REFUSALS = 64
 _WAITING = 10_000  # directories remembered of one directory; the others are found when it is looked at again
 _GROWS = (
     "Not everything could be deleted at once. Delete again, and first cancel the task that still writes there, if any."
 )
 
 
-def make_directory(workspace: Workspace, path: Parts) -> None:
+def make_directory(workspace: Workspace, path: Parts, quota: Quota) -> None:
     """Make the directory `path`, with those on the way; one that is there is left as it is.
 
-    Raises ReadOnlyError, SecurityError, ConflictError and StorageError.
+    Raises ReadOnlyError, SecurityError, ConflictError, QuotaError, TooManyFilesError and StorageError.
     """
     workspace.check_writable(path)
     with workspace.opened() as root:
-        os.close(make_directories(root, path, workspace.owner))
-    workspace.touch()
+        directories = missing(root, path)
+    size = directories * DIRECTORY_BYTES
+    reservation = workspace.reserve(size, quota, directories) if directories else None
+    try:
+        with workspace.room(), workspace.opened() as root:
+            os.close(make_directories(root, path))
+    except BaseException:
+        if reservation:
+            reservation.release()
+            workspace.touch()  # some may have been made
+        raise
+    if reservation:
+        reservation.settle(size)
 
 
 def remove(workspace: Workspace, path: Parts) -> None:
@@ -49,6 +67,7 @@ def remove(workspace: Workspace, path: Parts) -> None:
                     _Emptying(top).run()
             else:
                 with closing(open_directory(root, path[:-1])) as parent:
+                    unlock(parent)
                     _remove(parent, stored(path[-1]))
     finally:
         workspace.touch()
@@ -60,11 +79,13 @@ def _remove(parent: int, name: bytes) -> None:
             if not stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
                 os.unlink(name, dir_fd=parent)
                 return
-            with closing(beneath(parent, name, DIRECTORY)) as top:
+            with closing(reached(parent, name, DIRECTORY)) as top:
                 _Emptying(top).run()
             os.rmdir(name, dir_fd=parent)
         except OSError as error:
-            if error.errno not in _SWAPPED or error.errno == errno.ENOENT:
+            if error.errno in _LOCKED:
+                unlock(parent)
+            elif error.errno not in _SWAPPED or error.errno == errno.ENOENT:
                 raise
         else:
             return
@@ -85,8 +106,10 @@ class _Emptying:
     """
 
     def __init__(self, top: int) -> None:
+        unlock(top)
         self._levels = [_Level(top, b"", [])]
         self._left = _BUDGET
+        self._refusals = _REFUSALS
 
     def run(self) -> None:
         """Raises OSError, and ConflictError when there is no end to it."""
@@ -113,15 +136,22 @@ class _Emptying:
         try:
             if len(self._levels) == _LEVELS:
                 top = self._levels[0]
+                with closing(reached(level.fd, name, DIRECTORY)) as moving:
+                    unlock(moving)  # its ".." changes
                 moved = b".removed-" + secrets.token_hex(8).encode()
                 os.rename(name, moved, src_dir_fd=level.fd, dst_dir_fd=top.fd)
                 top.waiting.append(moved)
                 return
-            fd = beneath(level.fd, name, DIRECTORY)
+            fd = reached(level.fd, name, DIRECTORY)
         except OSError as error:
-            if error.errno not in _SWAPPED:
+            if error.errno in _LOCKED:
+                self._refuse(level.fd, error)
+                with suppress(OSError):
+                    os.rmdir(name, dir_fd=level.fd)  # what is not in it need not be looked at
+            elif error.errno not in _SWAPPED:
                 raise
             return
+        unlock(fd)
         self._levels.append(_Level(fd, name, []))
         self._levels[-1].waiting = self._sweep(fd)
 
@@ -131,6 +161,9 @@ class _Emptying:
             os.rmdir(name, dir_fd=parent.fd)
         except OSError as error:
             if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                parent.waiting.append(name)
+            elif error.errno in _LOCKED:
+                self._refuse(parent.fd, error)
                 parent.waiting.append(name)
             elif error.errno not in _SWAPPED:
                 raise
@@ -153,7 +186,18 @@ class _Emptying:
                     continue
                 except IsADirectoryError:
                     waiting.append(name)
+                except PermissionError as error:
+                    self._refuse(fd, error)
+                    with suppress(FileNotFoundError):
+                        os.unlink(name, dir_fd=fd)
         return waiting
+
+    def _refuse(self, fd: int, error: OSError) -> None:
+        """Unlock a directory that a task has locked again, but not for ever: it may be somebody else's."""
+        self._refusals -= 1
+        if self._refusals < 0:
+            raise error
+        unlock(fd)
 
     def _spend(self) -> None:
         self._left -= 1

@@ -1,57 +1,111 @@
-"""A file on its way into a workspace: written where no task can see or touch it, then put in its place at once."""
+"""A file on its way into a workspace: written where no task can see or touch it, then put in its place at once.
+
+Each workspace has a staging directory, its owner's, so that the owner's rights are enough for the whole way.
+"""
 
 import errno
 import os
 import secrets
+import stat
 import time
 from contextlib import suppress
 from pathlib import Path
 
 from lan_session_manager.errors import StorageError
-from lan_session_manager.workspace.opener import Owner
+from lan_session_manager.workspace.opener import closing
+from lan_session_manager.workspace.owner import Owner, acting_as
 
 _STALE_S = 3600  # a staged file that nobody wrote to for so long was left by a server that was killed
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Staged:
-    """A new empty file, mode 0600, of `owner`, with a random name in the server's own directory. Raises OSError."""
+    """A new empty file, mode 0600, of `owner`, with a random name in the staging directory, which is made if need be.
+
+    Raises OSError.
+    """
 
     def __init__(self, directory: Path, owner: Owner) -> None:
-        self._path = directory / secrets.token_hex(16)
-        self.fd = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        self._name = secrets.token_hex(16)
+        self._owner = owner
+        self._directory = _opened(directory, owner)
         try:
-            os.fchown(self.fd, owner.uid, owner.gid)
+            with acting_as(owner):
+                self.fd = os.open(
+                    self._name,
+                    os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC,
+                    0o600,
+                    dir_fd=self._directory,
+                )
         except BaseException:
-            self.discard()
+            os.close(self._directory)
             raise
 
     def put(self, parent: int, name: bytes, *, overwrite: bool) -> None:
         """Move it to `name` in the directory `parent`, in the place of any file or link there if `overwrite`.
 
-        Raises OSError (FileExistsError, IsADirectoryError) and StorageError; then it can be put elsewhere or discarded.
+        To be called acting as the owner. Raises OSError (FileExistsError, IsADirectoryError) and StorageError; then it
+        can be put elsewhere or discarded.
         """
         try:
             if overwrite:
-                os.rename(self._path, name, dst_dir_fd=parent)
+                os.rename(self._name, name, src_dir_fd=self._directory, dst_dir_fd=parent)
             else:
-                os.link(self._path, name, dst_dir_fd=parent, follow_symlinks=False)
-                os.unlink(self._path)
+                os.link(self._name, name, src_dir_fd=self._directory, dst_dir_fd=parent, follow_symlinks=False)
+                os.unlink(self._name, dir_fd=self._directory)
         except OSError as error:
             if error.errno == errno.EXDEV:  # the workspace lies on a file system of its own
                 raise StorageError from error
             raise
-        os.close(self.fd)
+        self._close()
 
     def discard(self) -> None:
-        """Leave nothing of it."""
-        with suppress(FileNotFoundError):
-            os.unlink(self._path)
+        """Leave nothing of it. Not to be called acting as the owner."""
+        try:
+            with acting_as(self._owner), suppress(FileNotFoundError):
+                os.unlink(self._name, dir_fd=self._directory)
+        finally:
+            self._close()
+
+    def _close(self) -> None:
         os.close(self.fd)
+        os.close(self._directory)
 
 
 def sweep(directory: Path) -> None:
-    """Remove what servers that were killed have left in the staging directory."""
+    """Remove what servers that were killed have left in the staging directories below `directory`. Raises OSError."""
     for found in directory.iterdir():
-        with suppress(FileNotFoundError):
-            if found.lstat().st_mtime < time.time() - _STALE_S:
-                found.unlink()
+        info = found.lstat()
+        if stat.S_ISDIR(info.st_mode):
+            sweep_one(found)
+        elif info.st_mtime < time.time() - _STALE_S:  # an earlier version had one directory for all workspaces
+            found.unlink(missing_ok=True)
+
+
+def sweep_one(directory: Path) -> None:
+    """Remove what servers that were killed have left in one staging directory. Raises OSError."""
+    with closing(os.open(directory, _DIRECTORY)) as fd:
+        info = os.fstat(fd)
+        if not info.st_uid:  # made a moment ago: nothing is in it yet
+            return
+        with acting_as(Owner(info.st_uid, info.st_gid, range(info.st_uid, info.st_uid + 1))):
+            for name in os.listdir(fd):
+                with suppress(FileNotFoundError):
+                    if os.stat(name, dir_fd=fd, follow_symlinks=False).st_mtime < time.time() - _STALE_S:
+                        os.unlink(name, dir_fd=fd)
+
+
+def _opened(directory: Path, owner: Owner) -> int:
+    try:
+        fd = os.open(directory, _DIRECTORY)
+    except FileNotFoundError:
+        with suppress(FileExistsError):
+            os.mkdir(directory, 0o700)
+        fd = os.open(directory, _DIRECTORY)
+    try:
+        if os.fstat(fd).st_uid != owner.uid:  # made here, or by a server that was stopped before it gave it away
+            os.fchown(fd, owner.uid, owner.gid)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd

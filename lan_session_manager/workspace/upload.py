@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
 
-from lan_session_manager.errors import ConflictError, StorageError, TooLargeError
-from lan_session_manager.workspace.directories import IN_THE_WAY, make_directories
+from lan_session_manager.errors import ConflictError, NotFoundError, StorageError, TooLargeError
+from lan_session_manager.workspace.directories import make_directories, missing
 from lan_session_manager.workspace.listing import Entry, entry_of
-from lan_session_manager.workspace.opener import DIRECTORY, IS_A_DIRECTORY, beneath, closing, refusals
-from lan_session_manager.workspace.paths import Parts, joined, stored
-from lan_session_manager.workspace.usage import Quota
+from lan_session_manager.workspace.opener import IS_A_DIRECTORY, closing, open_directory, refusals
+from lan_session_manager.workspace.owner import acting_as
+from lan_session_manager.workspace.paths import Parts, stored
+from lan_session_manager.workspace.usage import DIRECTORY_BYTES, Quota
 from lan_session_manager.workspace.workspace import Workspace
 
 _EXISTS = "There is a file of that name already. Choose another name, or upload it so that it replaces the other."
@@ -54,12 +55,15 @@ class Upload:
         self._open = True
         announced = size or 0
         self._check_limit(announced)
+        self._check_disk(announced)
         with workspace.opened() as root:
-            self._check_target(root)
-            self._check_disk(root, announced)
-        self._reservation = workspace.reserve(announced, quota)
+            directories = missing(root, path[:-1])
+            if not directories:
+                self._check_target(root)
+        self._overhead = directories * DIRECTORY_BYTES
+        self._reservation = workspace.reserve(announced + self._overhead, quota, 1 + directories)
         try:
-            with refusals():
+            with workspace.room(), refusals():
                 self._staged = workspace.staged()
         except BaseException:
             self._reservation.release()
@@ -70,15 +74,16 @@ class Upload:
         with self._going_on():
             end = self._written + len(chunk)
             self._check_limit(end)
-            if end > self._reservation.size:
-                self._reservation.extend(end - self._reservation.size)
+            if end + self._overhead > self._reservation.size:
+                self._reservation.extend(end + self._overhead - self._reservation.size)
             rest = memoryview(chunk)
-            while rest:
-                rest = rest[os.write(self._staged.fd, rest) :]
+            with acting_as(self._workspace.owner):  # root may write into what a file system keeps back, and past quotas
+                while rest:
+                    rest = rest[os.write(self._staged.fd, rest) :]
             self._written = end
             if end >= self._look_at:
                 self._look_at = end + _LOOK_EVERY
-                self._check_disk(self._staged.fd, 0)
+                self._check_disk(0)
 
     def commit(self) -> Entry:
         """Put the file in its place, making the directories on the way, and say what stands there now.
@@ -89,14 +94,14 @@ class Upload:
             info = os.fstat(self._staged.fd)
             with (
                 self._workspace.opened() as root,
-                closing(make_directories(root, self._path[:-1], self._workspace.owner)) as parent,
+                closing(make_directories(root, self._path[:-1])) as parent,
             ):
                 try:
                     self._staged.put(parent, stored(self._path[-1]), overwrite=self._overwrite)
                 except FileExistsError:
                     raise ConflictError(what=_EXISTS) from None
             self._open = False
-            self._reservation.settle(self._written)
+            self._reservation.settle(self._written + self._overhead)
         return entry_of(stored(self._path[-1]), info)
 
     def abort(self) -> None:
@@ -106,6 +111,7 @@ class Upload:
                 self._open = False
                 self._staged.discard()
                 self._reservation.release()
+                self._workspace.touch()  # directories on the way may have been made
 
     @contextmanager
     def _going_on(self) -> Iterator[None]:
@@ -114,7 +120,7 @@ class Upload:
             if not self._open:
                 raise ConflictError(what=_OVER)
             try:
-                with refusals():
+                with self._workspace.room(), refusals():
                     yield
             except BaseException:
                 self.abort()
@@ -132,21 +138,18 @@ class Upload:
         if size > self._limit:
             raise TooLargeError(allowed=f"{self._limit // _MB} MB" if self._limit >= _MB else f"{self._limit} bytes")
 
-    def _check_disk(self, fd: int, size: int) -> None:
-        disk = os.fstatvfs(fd)
+    def _check_disk(self, size: int) -> None:
+        disk = os.statvfs(self._workspace.data_dir)  # a volume has another file system
         if disk.f_bavail * disk.f_frsize < size + self._reserve:
             raise StorageError
 
     def _check_target(self, root: int) -> None:
         """Refuse before the bytes come what would be refused after; `commit` decides, as all may change until then."""
-        with refusals():
-            try:
-                with closing(beneath(root, joined(self._path[:-1]), DIRECTORY)) as parent:
-                    info = os.stat(stored(self._path[-1]), dir_fd=parent, follow_symlinks=False)
-            except FileNotFoundError:
-                return
-            except NotADirectoryError:
-                raise ConflictError(what=IN_THE_WAY) from None
+        try:
+            with refusals(), closing(open_directory(root, self._path[:-1])) as parent:
+                info = os.stat(stored(self._path[-1]), dir_fd=parent, follow_symlinks=False)
+        except NotFoundError:
+            return
         if stat.S_ISDIR(info.st_mode):
             raise ConflictError(what=IS_A_DIRECTORY)
         if not self._overwrite:

@@ -13,6 +13,7 @@ from lan_session_manager.workspace.paths import shown
 from lan_session_manager.workspace.walk import Walk
 
 FACTS = "session.json"
+DIRECTORY_BYTES = 4096  # what a new directory takes on most file systems: one block
 _FACTS_BYTES = 4096  # up to here it is the server's own copy of the facts; else it is something that a task put there
 _BLOCK = 512
 _COARSE_S = 0.02  # how much the time of a change may lie behind: the kernel's tick, 10 ms at the most
@@ -28,6 +29,12 @@ class Usage:
     outputs_bytes: int = 0
     temp_bytes: int = 0
     complete: bool = True
+    directories: int = 0  # but for inputs/, outputs/ and temp/
+
+    @property
+    def entries(self) -> int:
+        """Files and directories: what takes an inode, of which a disk has only so many."""
+        return self.files + self.directories
 
 
 @dataclass(frozen=True)
@@ -35,23 +42,24 @@ class Quota:
     """What a workspace may hold at most."""
 
     bytes: int
-    files: int
+    files: int  # directories among them
 
     def holds(self, usage: Usage) -> bool:
         """Whether a workspace is within it. What cannot be counted to its end is not."""
-        return usage.complete and usage.bytes <= self.bytes and usage.files <= self.files
+        return usage.complete and usage.bytes <= self.bytes and usage.entries <= self.files
 
 
 def measure(root: int) -> Usage:
     """The usage of the workspace whose directory is `root`. An empty one takes nothing. Raises OSError."""
     sums = {b"inputs": 0, b"outputs": 0, b"temp": 0}
-    total = files = 0
+    total = files = directories = 0
     seen: set[tuple[int, int]] = set()
     walk = Walk(root)
     for path, info in walk:
         if stat.S_ISDIR(info.st_mode):
             if path in sums:
                 continue
+            directories += 1
         else:
             if info.st_nlink > 1:
                 if (info.st_dev, info.st_ino) in seen:
@@ -65,7 +73,7 @@ def measure(root: int) -> Usage:
         top = path.partition(b"/")[0]
         if top in sums:
             sums[top] += size
-    return Usage(total, files, sums[b"inputs"], sums[b"outputs"], sums[b"temp"], walk.complete)
+    return Usage(total, files, sums[b"inputs"], sums[b"outputs"], sums[b"temp"], walk.complete, directories)
 
 
 def changed_since(directory: int, since: float, most: int) -> tuple[list[tuple[str, int]], int]:

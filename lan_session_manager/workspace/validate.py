@@ -1,5 +1,6 @@
 """Whether a path, in any of the ways that clients spell one, lies inside of a session's workspace."""
 
+import errno
 import os
 import re
 import stat
@@ -7,6 +8,7 @@ from pathlib import Path
 
 from lan_session_manager.errors import LSMError
 from lan_session_manager.workspace.opener import beneath, closing
+from lan_session_manager.workspace.owner import Owner, acting_as
 from lan_session_manager.workspace.paths import LONGEST_PATH, joined, parse_path, shown
 
 TOP = ("inputs", "outputs", "temp")
@@ -28,7 +30,7 @@ def is_inside(data_dir: Path, name: str, text: str) -> bool:
         if _ESCAPED.search(text):
             text = shown(os.fsencode(text))
         place = _below(data_dir, name, text)
-        return place is not None and place[0] in (name, SHARED) and _may_be_opened(data_dir, place[0], place[1:])
+        return place is not None and place[0] in (name, SHARED) and _may_be_opened(data_dir, name, place[0], place[1:])
     except (OSError, ValueError, LSMError):
         return False
 
@@ -50,17 +52,29 @@ def _below(data_dir: Path, name: str, text: str) -> list[str] | None:
     return [name, *names] if names[0] in TOP else names
 
 
-def _may_be_opened(data_dir: Path, top: str, names: list[str]) -> bool:
+def _opened_top(data: int, name: str) -> int:
+    # It may be a mount. Nobody but the server and the owner put anything into the data directory: a link is no attack.
+    try:
+        return os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=data)
+    except NotADirectoryError as error:
+        raise OSError(errno.ELOOP, error.strerror) from error
+
+
+def _may_be_opened(data_dir: Path, name: str, top: str, names: list[str]) -> bool:
     path = joined(parse_path("/".join(names)))
     try:
         with (
             closing(os.open(data_dir, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)) as data,
-            closing(beneath(data, top.encode(), os.O_PATH | os.O_DIRECTORY)) as root,
-            closing(beneath(root, path, os.O_PATH)) as fd,
+            closing(_opened_top(data, name)) as own,
+            closing(_opened_top(data, top)) as root,
         ):
-            info, owner = os.fstat(fd), os.fstat(root).st_uid
+            held = os.fstat(own)
+            owner = Owner(held.st_uid, held.st_gid, range(held.st_uid, held.st_uid + 1))
+            # Nothing is read, and what the session itself has locked is inside all the same.
+            with acting_as(owner, searching=True), closing(beneath(root, path, os.O_PATH)) as fd:
+                info = os.fstat(fd)
     except (FileNotFoundError, NotADirectoryError):
         return True
     # A hard link may name any file of the file system: whose it is decides.
-    own = top == SHARED or info.st_uid == owner
-    return stat.S_ISDIR(info.st_mode) or (stat.S_ISREG(info.st_mode) and own)
+    may = top == SHARED or info.st_uid in owner.uids
+    return stat.S_ISDIR(info.st_mode) or (stat.S_ISREG(info.st_mode) and may)

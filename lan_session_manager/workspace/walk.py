@@ -5,18 +5,20 @@ import os
 import stat
 from collections.abc import Iterator
 
-from lan_session_manager.workspace.opener import DIRECTORY, beneath, closing
+from lan_session_manager.workspace.opener import DIRECTORY, closing, reached
 from lan_session_manager.workspace.paths import DEEPEST, LONGEST_PATH
 
 MOST = 250_000  # entries of one walk: about a second, and 30 MB of memory if all of them are directories
-_GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV, errno.EACCES, errno.EPERM)
+_GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EXDEV)
+_REFUSED = (errno.EACCES, errno.EPERM)
 
 
 class Walk:
     """Everything below the directory `root`: its path from there, in bytes, and the facts of the entry itself.
 
     `complete` is False once something was left out because it is beyond the bounds: more than `most` entries, more than
-    64 directories in one another, a path longer than the kernel takes. What vanishes meanwhile is left out silently.
+    64 directories in one another, a path longer than the kernel takes, or a directory that may not be looked into. What
+    vanishes meanwhile is left out silently.
     """
 
     def __init__(self, root: int, most: int = MOST) -> None:
@@ -29,11 +31,12 @@ class Walk:
         while waiting:
             directory = waiting.pop()
             try:
-                fd = beneath(self._root, directory or b".", DIRECTORY)
+                fd = reached(self._root, directory or b".", DIRECTORY)
             except OSError as error:
-                if error.errno in _GONE:
-                    continue
-                raise
+                if error.errno not in (*_GONE, *_REFUSED):
+                    raise
+                self.complete = self.complete and error.errno in _GONE
+                continue
             with closing(fd), os.scandir(fd) as entries:
                 for entry in entries:
                     if not self._left:
@@ -43,6 +46,9 @@ class Walk:
                     try:
                         info = entry.stat(follow_symlinks=False)
                     except FileNotFoundError:
+                        continue
+                    except PermissionError:  # locked again since it was opened
+                        self.complete = False
                         continue
                     name = os.fsencode(entry.name)
                     path = directory + b"/" + name if directory else name

@@ -5,83 +5,121 @@ import logging
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lan_session_manager.errors import LSMError, ReadOnlyError, SecurityError, StorageError
-from lan_session_manager.settings import STATE_DIR
+from lan_session_manager.errors import (
+    LSMError,
+    QuotaError,
+    ReadOnlyError,
+    SecurityError,
+    StorageError,
+    TooManyFilesError,
+)
+from lan_session_manager.settings import MB, STATE_DIR
 from lan_session_manager.workspace import validate
-from lan_session_manager.workspace.directories import make_in_place, move_aside
+from lan_session_manager.workspace.directories import make_and_give, make_own, move_aside
 from lan_session_manager.workspace.meter import Meter, Reservation, Scanner
-from lan_session_manager.workspace.opener import DIRECTORY, Owner, beneath, closing, open_directory, refusals
+from lan_session_manager.workspace.opener import DIRECTORY, beneath, closing, open_directory, refusals, unlock
+from lan_session_manager.workspace.owner import Owner, acting_as
 from lan_session_manager.workspace.paths import Parts
-from lan_session_manager.workspace.staging import Staged, sweep
+from lan_session_manager.workspace.staging import Staged, sweep, sweep_one
 from lan_session_manager.workspace.usage import FACTS, Quota, Usage, changed_since, measure
 from lan_session_manager.workspace.validate import SHARED, TOP
+from lan_session_manager.workspace.volumes import NO_ROOM, Held, Place, Volumes, staging_directories
 
 _log = logging.getLogger(__name__)
 
 _SHARED_TOP = ("templates", "references")
-_STAGING = "uploads"  # below the server's own directory
+_STAGING = "uploads"  # below the server's own directory; in it, one directory for each workspace
 _NAME = re.compile(r"[A-Za-z0-9_~-]{1,200}")
 _MOST_OUTPUTS = 100
+_UNLIMITED = 1 << 62
 
 
 @dataclass(frozen=True)
 class Workspace:
-    """One session's directory, or the shared resources, which nobody changes through here (`read_only`)."""
+    """One session's directory, or the shared resources, which nobody changes through here (`read_only`).
+
+    With `volumes` the kernel keeps its quota, which `quota` tells; `parts` then scans how it is shared out, and `meter`
+    has the kernel's count. `is_idle` tells whether no box of the session is there, so that its files may be moved.
+    """
 
     name: str
     owner: Owner
     read_only: bool
     data_dir: Path
     meter: Meter
+    parts: Meter
+    volumes: Volumes | None = None
+    quota: Callable[[], Quota] | None = None
+    is_idle: Callable[[], bool] | None = None
 
     @contextmanager
     def opened(self) -> Iterator[int]:
-        """A descriptor of the directory. Raises NotFoundError when it was never made."""
+        """A descriptor of the directory. This thread acts as the owner until the end, by the rules of `owner`.
+
+        Raises NotFoundError when it was never made, and VolumeError.
+        """
+        place = self._place()
         with refusals():
-            fd = _open(self.data_dir, self.name)
-        with closing(fd):
+            fd = _open(place.parent, place.name)
+        with closing(fd), acting_as(self.owner):
             yield fd
 
     def create(self) -> None:
         """Make the directory with inputs/, outputs/ and temp/, mode 0700, its owner's; what is there already stays.
 
-        What stands in the place of one of the three and is no directory is moved aside. Raises StorageError.
+        What stands in the place of one of the three and is no directory is moved aside. The quota in force now is the
+        kernel's from here on, where it keeps it. Raises StorageError and VolumeError.
         """
+        if self.volumes and self.quota:
+            may_move = self.is_idle is not None and self.is_idle()
+            self.volumes.ready(self.name, self.owner, self.quota(), may_move=may_move)
+        place = self._place()
         with (
             refusals(),
-            closing(os.open(self.data_dir, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as data,
-            closing(make_in_place(data, self.name.encode(), self.owner)) as root,
+            closing(os.open(place.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as parent,
+            closing(make_and_give(parent, place.name.encode(), self.owner)) as root,
+            acting_as(self.owner),
         ):
             os.fchmod(root, 0o700)
             for top in TOP:
-                os.close(make_in_place(root, top.encode(), self.owner))
+                make_own(root, top.encode(), self.owner)
 
     def write_facts(self, facts: Mapping[str, object]) -> None:
         """Write session.json, for people and scripts. It is a copy: that it cannot be written is noted, no more."""
         try:
-            with self.opened() as root:
-                staged = self.staged()
-                try:
-                    os.write(staged.fd, json.dumps(facts, indent=2).encode() + b"\n")
+            staged = self.staged()
+            try:
+                os.write(staged.fd, json.dumps(facts, indent=2).encode() + b"\n")
+                with self.opened() as root:
+                    unlock(root)
                     try:
                         staged.put(root, FACTS.encode(), overwrite=True)
                     except IsADirectoryError:
                         move_aside(root, FACTS.encode())
                         staged.put(root, FACTS.encode(), overwrite=True)
-                except BaseException:
-                    staged.discard()
-                    raise
+            except BaseException:
+                staged.discard()
+                raise
         except (OSError, LSMError) as error:
             _log.warning("the facts of the session %s could not be written: %s", self.name, error)
 
+    @property
+    def staging(self) -> Path:
+        """Where files on their way into this workspace are: out of its tasks' sight, on the workspace's file system."""
+        return self._place().staging
+
+    def _place(self) -> Place:
+        place = self.volumes.place(self.name) if self.volumes and not self.read_only else None
+        return place or _plain_place(self.data_dir, self.name)
+
     def staged(self) -> Staged:
         """A new file on its way into this workspace. Raises OSError."""
-        return Staged(self.data_dir / STATE_DIR / _STAGING, self.owner)
+        return Staged(self.staging, self.owner)
 
     def check_writable(self, path: Parts) -> None:
         """Raise ReadOnlyError for what a client may not replace or remove, SecurityError for the workspace itself."""
@@ -91,16 +129,43 @@ class Workspace:
             raise ReadOnlyError(path="/".join((SHARED, *path) if self.read_only else path))
 
     def usage(self) -> Usage:
-        """What the last scan found; all zero before the first one. Never waits."""
+        """What the kernel counts, else what the last scan found; all zero before the first one. Never waits."""
+        if (held := self.held()) is not None:
+            return held.usage(self.parts.usage)
         return self.meter.usage
+
+    def held(self) -> Held | None:
+        """What the session holds by the kernel's own count; None where its quota is kept by watching."""
+        return self.volumes.held(self.name) if self.volumes and not self.read_only else None
+
+    def watched(self, quota: Quota) -> Quota:
+        """What of a quota is kept by watching: of one that the kernel keeps, only far too many files.
+
+        An image has a few files more than the quota, and it cannot have fewer when the owner takes some away.
+        """
+        return quota if self.held() is None else Quota(_UNLIMITED, quota.files + quota.files // 8 + 2048)
+
+    @contextmanager
+    def room(self) -> Iterator[None]:
+        """What the kernel refuses as it keeps the quota becomes the error that says so. Not to be called acting."""
+        try:
+            yield
+        except (OSError, StorageError) as error:
+            cause = error if isinstance(error, OSError) else error.__cause__
+            held = self.held() if isinstance(cause, OSError) and cause.errno in NO_ROOM else None
+            if held is None or self.quota is None:
+                raise
+            if not held.free_files:
+                raise TooManyFilesError(quota_files=self.quota().files) from error
+            raise QuotaError(quota_mb=self.quota().bytes // MB) from error
 
     def touch(self) -> None:
         """Something has changed in here: scan it when it is time."""
         self.meter.touch()
 
-    def reserve(self, size: int, quota: Quota) -> Reservation:
-        """Promise a file of `size` bytes of the quota to an upload: see `Meter.reserve`."""
-        return self.meter.reserve(size, quota)
+    def reserve(self, size: int, quota: Quota, files: int = 1) -> Reservation:
+        """Promise so many bytes and files, directories among them, of the quota: see `Meter.reserve`."""
+        return self.meter.reserve(size, quota, files)
 
     def outputs_since(self, since: float, most: int = _MOST_OUTPUTS) -> tuple[list[tuple[str, int]], int]:
         """The files below outputs/ that were made or changed since a Unix time: (path from the workspace, bytes).
@@ -115,10 +180,12 @@ class Workspace:
 class Workspaces:
     """All workspaces of one data directory. For use from any thread."""
 
-    def __init__(self, data_dir: Path) -> None:
+    def __init__(self, data_dir: Path, volumes: Volumes | None = None) -> None:
+        """With `volumes` the kernel keeps the quotas."""
         self.data_dir = data_dir.absolute()
+        self.volumes = volumes
         self._scanner = Scanner()
-        self._meters: dict[str, Meter] = {}
+        self._meters: dict[str, tuple[Meter, Meter]] = {}
 
     def prepare(self) -> None:
         """Make the data directory (0700), the server's own in it, and shared/ with its two. Raises StorageError."""
@@ -132,12 +199,22 @@ class Workspaces:
                     public.mkdir()
                     public.chmod(0o755)
             sweep(self.data_dir / STATE_DIR / _STAGING)
+            for staging in staging_directories(self.data_dir):
+                sweep_one(staging)
         except OSError as error:
             raise StorageError from error
 
-    def workspace(self, name: str, uid: int, uids: range | None = None) -> Workspace:
+    def workspace(
+        self,
+        name: str,
+        uid: int,
+        uids: range | None = None,
+        quota: Callable[[], Quota] | None = None,
+        is_idle: Callable[[], bool] | None = None,
+    ) -> Workspace:
         """The workspace `name` of the user id `uid`, made or not; `uids` are all ids that its files may have.
 
+        `quota` and `is_idle` are for what the kernel is to keep: see `Workspace`.
         A server that is not root cannot give files away: all are its own then. Raises ValueError for an unsafe name.
         """
         if not _NAME.fullmatch(name) or name == SHARED:
@@ -146,27 +223,60 @@ class Workspaces:
             owner = Owner(os.geteuid(), os.getegid(), range(os.geteuid(), os.geteuid() + 1))
         else:
             owner = Owner(uid, uid, uids if uids is not None else range(uid, uid + 1))
-        return Workspace(name, owner, False, self.data_dir, self._meter(name))
+        meters = self._meters_of(name, owner)
+        return Workspace(name, owner, False, self.data_dir, *meters, self.volumes, quota, is_idle)
 
-    def shared(self) -> Workspace:
-        """The shared resources: read-only, whoever owns their files."""
-        owner = Owner(os.geteuid(), os.getegid(), range(2**32))
-        return Workspace(SHARED, owner, True, self.data_dir, self._meter(SHARED))
+    def release(self, name: str) -> None:
+        """Let go of what the host keeps for a workspace, if nobody uses it; its files stay."""
+        if self.volumes:
+            self.volumes.release(name)
+
+    def shared(self, reader: Owner) -> Workspace:
+        """The shared resources, read-only, as `reader` may read them: whoever owns the files, just as in a task."""
+        owner = Owner(reader.uid, reader.gid, range(2**32))
+        return Workspace(SHARED, owner, True, self.data_dir, *self._meters_of(SHARED, owner))
 
     def place(self, workspace: Workspace, path: Parts) -> tuple[Workspace, Parts]:
         """Where a client's path leads: "shared" and what is below it into the shared resources, else `workspace`."""
-        return (self.shared(), path[1:]) if path[:1] == (SHARED,) else (workspace, path)
+        return (self.shared(workspace.owner), path[1:]) if path[:1] == (SHARED,) else (workspace, path)
 
     def is_inside(self, name: str, text: str) -> bool:
         """Whether `text` names something in the workspace `name` or in shared/: see `validate.is_inside`."""
+        if self.volumes:
+            self.volumes.place(name)
         return validate.is_inside(self.data_dir, name, text)
 
-    def _meter(self, name: str) -> Meter:
+    def _meters_of(self, name: str, owner: Owner) -> tuple[Meter, Meter]:
+        """What counts, and what scans how it is shared out: the same where the kernel does not count."""
+        if name in self._meters:
+            return self._meters[name]
+        volumes = self.volumes if name != SHARED else None
+
         def scan() -> Usage:
-            with closing(_open(self.data_dir, name)) as root:
+            place = (volumes.place(name) if volumes else None) or _plain_place(self.data_dir, name)
+            # A task that locks a directory must not hide from its quota what is in it.
+            with closing(_open(place.parent, place.name)) as root, acting_as(owner, searching=True):
                 return measure(root)
 
-        return self._meters.setdefault(name, Meter(scan, self._scanner))
+        parts = Meter(scan, self._scanner)
+        if volumes is None:
+            return self._meters.setdefault(name, (parts, parts))
+        counted: list[Held] = []
+
+        def count() -> Usage:
+            held = volumes.held(name)
+            if held is None:
+                return scan()
+            if [held] != counted:
+                counted[:] = [held]
+                parts.touch()
+            return held.usage(parts.known or Usage())
+
+        return self._meters.setdefault(name, (Meter(count, self._scanner), parts))
+
+
+def _plain_place(data_dir: Path, name: str) -> Place:
+    return Place(data_dir, name, data_dir / STATE_DIR / _STAGING / name)
 
 
 def _open(data_dir: Path, name: str) -> int:

@@ -126,6 +126,30 @@ def test_a_link_to_a_directory_of_the_host_is_not_walked(planted: Planted) -> No
     planted.refused(lambda: list_directory(planted.workspace, ("outputs", "way")), SecurityError)
 
 
+CONTROL_FILES = """
+facts = {"session_id": "another", "ip": "127.0.0.1", "permissions": {"role": "admin"}}
+for name in ("session.json", "settings.toml", "admin-token", "exit", "log", "ctl", "attach", "box.pid", "monitor.pid"):
+    for place in (".", ".lan_session_manager", "boxes", "exits", "inputs"):
+        os.makedirs(place, exist_ok=True)
+        with open(f"{place}/{name}", "w") as file:
+            json.dump(facts, file)
+print("planted", flush=True)
+os._exit(3)
+"""
+
+
+def test_files_with_the_names_of_the_servers_own_are_files_like_any_other(planted: Planted) -> None:
+    state_dir = planted.room.data_dir / ".lan_session_manager"
+    before = {path.name for path in state_dir.iterdir()}
+    ran = run_python(planted.room, CONTROL_FILES, runtime=planted.runtime)
+    assert (ran.ending.reason, ran.code, ran.out) == (Reason.EXIT, 3, "planted\n")
+    assert {path.name for path in state_dir.iterdir()} == before
+    planted.workspace.write_facts({"session_id": "own"})
+    assert json.loads((planted.room.workspace() / "session.json").read_text()) == {"session_id": "own"}
+    again = run_python(planted.room, "print('again')", runtime=planted.runtime)
+    assert (again.code, again.out) == (0, "again\n")
+
+
 def test_session_json_that_is_a_link_is_replaced_and_its_target_kept(planted: Planted) -> None:
     planted.by_task("os.symlink(sys.argv[1] + '/secret', 'session.json')")
     planted.workspace.write_facts({"session_id": "own"})

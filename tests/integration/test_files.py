@@ -1,8 +1,10 @@
 """Files go up and down streamed, whole or not at all, in the own workspace and nowhere else."""
 
+import contextlib
 import hashlib
 import io
 import os
+import re
 import socket
 import time
 import zipfile
@@ -120,7 +122,9 @@ def _raw(server: Server, request: bytes) -> bytes:
 
 
 def test_more_than_the_quota_is_refused_before_it_comes(client: httpx.Client, server: Server) -> None:
-    head = f"PUT {FILES}/inputs/huge HTTP/1.1\r\nHost: x\r\nContent-Length: {2**40}\r\nConnection: close\r\n\r\n"
+    head = (
+        f"PUT {FILES}/inputs/huge HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {2**40}\r\nConnection: close\r\n\r\n"
+    )
     answer = _raw(server, head.encode())
     assert answer.startswith(b"HTTP/1.1 413")
     assert "huge" not in _names(client, "inputs")
@@ -128,13 +132,13 @@ def test_more_than_the_quota_is_refused_before_it_comes(client: httpx.Client, se
 
 def test_a_client_that_goes_away_leaves_nothing_half_written(client: httpx.Client, server: Server) -> None:
     with socket.create_connection(("127.0.0.1", server.port)) as connection:
-        head = f"PUT {FILES}/inputs/half.bin HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000\r\n\r\n"
+        head = f"PUT {FILES}/inputs/half.bin HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 10000000\r\n\r\n"
         connection.sendall(head.encode() + b"x" * 3_000_000)
         time.sleep(0.3)
         assert "half.bin" not in _names(client, "inputs")
     staging = server.data_dir / ".lan_session_manager" / "uploads"
     end = time.monotonic() + 10
-    while any(staging.iterdir()):
+    while any(not path.is_dir() for path in staging.rglob("*")):
         assert time.monotonic() < end, "the staged file stays"
         time.sleep(0.05)
     assert "half.bin" not in _names(client, "inputs")
@@ -182,7 +186,7 @@ def test_hostile_names_are_only_names(client: httpx.Client, name: str) -> None:
     ],
 )
 def test_a_path_that_no_file_can_have_is_refused(client: httpx.Client, server: Server, path: str) -> None:
-    head = f"PUT {FILES}/{path} HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nConnection: close\r\n\r\n"
+    head = f"PUT {FILES}/{path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1\r\nConnection: close\r\n\r\n"
     answer = _raw(server, head.encode() + b"x")
     assert b"HTTP/1.1 4" in answer[:12], answer[:200]
     assert b'"error":' in answer
@@ -203,3 +207,52 @@ def test_memory_stays_constant_for_a_large_upload(client: httpx.Client, server: 
     assert grown < 60_000_000
     assert Path(server.data_dir / "127_0_0_1" / "temp" / "large.bin").stat().st_size == 300_000_000
     client.delete(f"{FILES}/temp/large.bin")
+
+
+def test_what_a_task_locks_is_shown_and_deleted_all_the_same(client: httpx.Client) -> None:
+    task = ended(
+        client,
+        submit(client, "mkdir -p outputs/locked; echo own > outputs/locked/f; chmod 0 outputs/locked/f outputs/locked"),
+    )
+    assert task["status"] == "completed", task
+    assert _names(client, "outputs/locked") == ["f"]
+    assert client.get(f"{FILES}/outputs/locked/f").text == "own\n"
+    assert client.delete(f"{FILES}/outputs/locked").status_code == 204
+    assert "locked" not in _names(client, "outputs")
+
+
+def test_what_the_owner_has_not_opened_to_all_is_read_neither_on_the_page_nor_in_a_task(
+    client: httpx.Client, server: Server
+) -> None:
+    private = server.data_dir / "shared" / "references" / "private.md"
+    private.write_text("of the owner")
+    private.chmod(0o600)
+    answer = client.get(f"{FILES}/shared/references/private.md")
+    assert answer.status_code == 409
+    assert "of the owner" not in answer.text
+    task = ended(client, submit(client, "cat /shared/references/private.md"))
+    assert task["status"] == "failed"
+
+
+def test_no_thread_of_the_server_stays_somebody_else(client: httpx.Client, server: Server) -> None:
+    for number in range(20):
+        client.put(f"{FILES}/temp/who/{number}", content=b"x")
+        client.get(f"{FILES}/temp/who/{number}")
+        client.get(f"{FILES}/temp/who/missing")
+    client.delete(f"{FILES}/temp/who")
+    end = time.monotonic() + 10
+    while _acting(server.process.pid):  # a scan may be under way
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def _acting(pid: int) -> list[str]:
+    """The threads of a process whose user id for files is not that of the process."""
+    found = []
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(OSError):
+            ids = re.search(r"^Uid:\s+(\d+)\s+\d+\s+\d+\s+(\d+)$", (thread / "status").read_text(), re.MULTILINE)
+            assert ids is not None
+            if ids[1] != ids[2]:
+                found.append(thread.name)
+    return found

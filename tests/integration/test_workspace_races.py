@@ -33,8 +33,9 @@ from lan_session_manager.workspace.usage import measure
 UID = 1_001_000
 NAME = "192_168_1_100"
 SECRET = b"the canary's song"
-SECONDS = 4.0
+LEAST, MOST = 3.0, 20.0  # seconds: until the race was one, which takes longer on a busy machine
 HANG = 30.0
+REFUSED = {"list", "download", "upload", "zip", "remove", "make"}  # what names out.txt and must meet refusals
 
 # Everything that can stand at outputs/out.txt waits in outputs/stash and is exchanged with it; what the server deletes
 # or replaces is made again.
@@ -139,9 +140,9 @@ class Work:
         self.faults: list[BaseException] = []
         self.seen: list[str] = []
 
-    def run(self, seconds: float) -> None:
-        """Do all of it for so long. Whatever does not end by itself is a hang."""
-        end = time.monotonic() + seconds
+    def run(self) -> None:
+        """Do all of it until the race was one, or for MOST. Whatever does not end by itself is a hang."""
+        end = time.monotonic() + MOST
         jobs = (self.list, self.download, self.upload, self.zip, self.remove, self.make, self.measure, self.validate)
         threads = [threading.Thread(target=self._repeat, args=(job, end), daemon=True) for job in jobs]
         for thread in threads:
@@ -155,7 +156,8 @@ class Work:
     def _repeat(self, job: Callable[[str], None], end: float) -> None:
         outcomes = self.outcomes.setdefault(job.__name__, Counter())
         paths = itertools.cycle(["outputs/out.txt", "outputs/out.txt/secret", "outputs/out.txt/sub", "outputs"])
-        while time.monotonic() < end and not self.faults:
+        least = end - MOST + LEAST
+        while (now := time.monotonic()) < end and not self.faults and (now < least or self.missed()):
             try:
                 job(next(paths))
                 outcomes["done"] += 1
@@ -163,6 +165,14 @@ class Work:
                 outcomes[error.code] += 1
             except BaseException as error:  # noqa: BLE001 - reported by run
                 self.faults.append(error)
+
+    def missed(self) -> list[str]:
+        """The kinds of work that did not both come through and meet two kinds of refusal."""
+        return [
+            job
+            for job, outcomes in list(self.outcomes.items())
+            if outcomes["done"] <= 10 or (job in REFUSED and len(outcomes.keys() - {"done"}) < 2)
+        ]
 
     def _look(self, what: str, data: bytes) -> None:
         if SECRET in data:
@@ -194,7 +204,7 @@ class Work:
             remove(self.workspace, parse_path(path))
 
     def make(self, path: str) -> None:
-        make_directory(self.workspace, parse_path(f"{path}/made"))
+        make_directory(self.workspace, parse_path(f"{path}/made"), Quota(1 << 40, 10**6))
 
     def measure(self, path: str) -> None:
         self.workspace.create()
@@ -220,13 +230,8 @@ def test_a_task_that_swaps_files_gets_nothing_outside_read_or_changed(
 ) -> None:
     monkeypatch.setattr(opener, "_kernel_resolves", lambda: way == "kernel")
     work = Work(workspace, outside)
-    work.run(SECONDS)
+    work.run()
     assert swapper.poll() is None
     assert outside.facts() == outside.before
-    # The race was one: every kind of work both came through and was refused.
-    for job, outcomes in work.outcomes.items():
-        assert outcomes["done"] > 10, job
-    for job in ("list", "download", "upload", "zip", "remove", "make"):
-        refused = {code: count for code, count in work.outcomes[job].items() if code != "done"}
-        assert len(refused) >= 2, (job, work.outcomes[job])
-    assert os.listdir(workspace.data_dir / ".lan_session_manager/uploads") == []
+    assert work.missed() == [], work.outcomes
+    assert os.listdir(workspace.staging) == []

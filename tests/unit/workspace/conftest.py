@@ -39,6 +39,12 @@ def disk(workspace: Workspace) -> Path:
     return workspace.data_dir / workspace.name
 
 
+def staged(workspaces: Workspaces) -> list[Path]:
+    """Everything that is on its way into any workspace."""
+    uploads = workspaces.data_dir / ".lan_session_manager/uploads"
+    return [path for path in uploads.rglob("*") if not path.is_dir()]
+
+
 @pytest.fixture
 def canary(tmp_path: Path) -> Iterator[Path]:
     """A directory outside with a secret in it, which nothing may read or change."""
@@ -69,8 +75,11 @@ def _no_descriptor_is_left_open(request: pytest.FixtureRequest) -> Iterator[None
 
 
 def put(path: Path, data: bytes = b"data", uid: int = UID) -> Path:
-    """A file as a task leaves it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """A file as a task leaves it, and what is missing of the directories on the way."""
+    for parent in reversed(path.parents):
+        if not parent.exists():
+            parent.mkdir()
+            os.chown(parent, uid, uid)
     path.write_bytes(data)
     os.chown(path, uid, uid)
     return path

@@ -264,6 +264,6 @@ def test_a_change_through_this_room_is_noticed_without_being_told(
     with Upload(workspace, ("inputs", "a"), limit_bytes=MB, quota=QUOTA, reserve_bytes=0) as arriving:
         arriving.write(b"x")
         arriving.commit()
-    make_directory(workspace, ("inputs", "d"))
+    make_directory(workspace, ("inputs", "d"), QUOTA)
     remove(workspace, ("inputs", "a"))
     assert len(touched) == 3

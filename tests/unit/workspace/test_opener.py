@@ -12,7 +12,7 @@ import pytest
 
 from lan_session_manager.errors import BusyError, ConflictError, LSMError, NotFoundError, SecurityError, StorageError
 from lan_session_manager.workspace import Workspace, opener
-from lan_session_manager.workspace.opener import beneath, closing, open_directory, open_regular, refusals
+from lan_session_manager.workspace.opener import beneath, closing, open_directory, open_regular, refusals, unlock
 from lan_session_manager.workspace.paths import parse_path
 
 from .conftest import UID, put
@@ -21,8 +21,8 @@ pytestmark = pytest.mark.usefixtures("way")
 
 
 @pytest.fixture
-def root(workspace: Workspace) -> Iterator[int]:
-    with workspace.opened() as fd:
+def root(disk: Path) -> Iterator[int]:
+    with closing(os.open(disk, os.O_RDONLY | os.O_DIRECTORY)) as fd:
         yield fd
 
 
@@ -175,6 +175,17 @@ def test_what_is_opened_is_not_inherited(root: int, workspace: Workspace, disk: 
     fd, _ = open_regular(root, ("inputs", "file"), workspace.owner)
     with closing(fd):
         assert fcntl.fcntl(fd, fcntl.F_GETFD) & fcntl.FD_CLOEXEC
+
+
+def test_a_file_of_root_is_not_unlocked_by_anybody(disk: Path) -> None:
+    path = put(disk / "inputs/file", uid=0)
+    path.chmod(0)
+    with closing(os.open(path, os.O_PATH)) as fd:
+        unlock(fd)
+        assert path.stat().st_mode & 0o777 == 0
+        os.chown(path, UID, UID)
+        unlock(fd)
+        assert path.stat().st_mode & 0o777 == 0o400
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from lan_session_manager.errors import ConflictError, NotFoundError, SecurityError
-from lan_session_manager.workspace import Workspace
+from lan_session_manager.errors import ConflictError, NotFoundError, QuotaError, SecurityError, TooManyFilesError
+from lan_session_manager.workspace import Quota, Workspace
+from lan_session_manager.workspace.owner import acting_as
 from lan_session_manager.workspace.paths import parse_new_path
 from lan_session_manager.workspace.remove import _Emptying, make_directory, remove
 
 from .conftest import UID, put
+
+ROOMY = Quota(1 << 40, 1 << 40)
 
 
 def delete(workspace: Workspace, text: str) -> None:
@@ -69,12 +72,14 @@ def test_a_directory_that_becomes_a_link_after_it_was_looked_at_is_not_emptied(
 ) -> None:
     put(disk / "temp/swapped/file")
     actual = os.stat
+    swaps = [True]
 
     def then_swapped(path: int | bytes, *, dir_fd: int | None = None, follow_symlinks: bool = True) -> os.stat_result:
         found = actual(path, dir_fd=dir_fd, follow_symlinks=follow_symlinks)
-        if path == b"swapped" and not (disk / "temp/moved").exists():
-            (disk / "temp/swapped").rename(disk / "temp/moved")
-            (disk / "temp/swapped").symlink_to(canary)
+        if path == b"swapped" and swaps:
+            swaps.clear()
+            os.rename("swapped", "moved", src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+            os.symlink(canary, "swapped", dir_fd=dir_fd)
         return found
 
     monkeypatch.setattr(os, "stat", then_swapped)
@@ -91,8 +96,8 @@ def test_a_directory_below_that_becomes_a_link_is_not_emptied(
     def then_swapped(emptying: _Emptying, fd: int) -> list[bytes]:
         waiting = actual(emptying, fd)
         if waiting == [b"swapped"]:
-            (disk / "temp/all/swapped").rename(disk / "temp/moved")
-            (disk / "temp/all/swapped").symlink_to(canary)
+            os.rename("swapped", "../moved", src_dir_fd=fd, dst_dir_fd=fd)
+            os.symlink(canary, "swapped", dir_fd=fd)
         return waiting
 
     monkeypatch.setattr(_Emptying, "_sweep", then_swapped)
@@ -110,6 +115,7 @@ def test_directories_far_deeper_than_any_path_are_deleted(workspace: Workspace, 
     at = os.open(disk / "temp", os.O_RDONLY)
     for n in range(3000):
         os.mkdir("d", dir_fd=at)
+        os.chown("d", UID, UID, dir_fd=at)
         if n % 100 == 0:
             os.close(os.open("file", os.O_CREAT | os.O_WRONLY, dir_fd=at))
         step = os.open("d", os.O_RDONLY, dir_fd=at)
@@ -142,15 +148,18 @@ def test_a_task_that_writes_on_and_on_is_not_waited_for(
     monkeypatch.setattr("lan_session_manager.workspace.remove._BUDGET", 2_000)
     put(disk / "temp/busy/file")
     stop = threading.Event()
+    temp = os.open(disk / "temp", os.O_RDONLY)
 
     def write() -> None:
         number = 0
-        while not stop.is_set():
-            number += 1
-            try:
-                (disk / f"temp/busy/{number}").mkdir()
-            except FileNotFoundError:
-                (disk / "temp/busy").mkdir(exist_ok=True)
+        with acting_as(workspace.owner):
+            while not stop.is_set():
+                number += 1
+                try:
+                    os.mkdir(f"busy/{number}", dir_fd=temp)
+                except FileNotFoundError:
+                    with suppress(FileExistsError):
+                        os.mkdir("busy", dir_fd=temp)
 
     writer = threading.Thread(target=write)
     writer.start()
@@ -161,6 +170,7 @@ def test_a_task_that_writes_on_and_on_is_not_waited_for(
     finally:
         stop.set()
         writer.join()
+        os.close(temp)
     monkeypatch.undo()
     delete(workspace, "temp")
     assert os.listdir(disk / "temp") == []
@@ -179,17 +189,45 @@ def test_more_than_can_be_deleted_at_once_is_said_and_can_be_deleted_in_turns(
 
 
 def test_a_directory_is_made_with_those_on_the_way(workspace: Workspace, disk: Path) -> None:
-    make_directory(workspace, ("inputs", "a", "b"))
-    make_directory(workspace, ("inputs", "a", "b"))
+    make_directory(workspace, ("inputs", "a", "b"), ROOMY)
+    make_directory(workspace, ("inputs", "a", "b"), ROOMY)
     info = (disk / "inputs/a/b").stat()
     assert (info.st_uid, info.st_mode & 0o777) == (UID, 0o700)
     put(disk / "inputs/file")
     with pytest.raises(ConflictError):
-        make_directory(workspace, ("inputs", "file"))
+        make_directory(workspace, ("inputs", "file"), ROOMY)
 
 
 def test_no_directory_is_made_behind_a_link(workspace: Workspace, disk: Path, canary: Path) -> None:
     (disk / "inputs/way").symlink_to(canary)
     for path in (("inputs", "way"), ("inputs", "way", "new")):
         with pytest.raises(SecurityError):
-            make_directory(workspace, path)
+            make_directory(workspace, path, ROOMY)
+
+
+def test_directories_take_a_part_of_the_quota(workspace: Workspace, disk: Path) -> None:
+    quota = Quota(1 << 20, 3)
+    make_directory(workspace, ("inputs", "a", "b"), quota)
+    with pytest.raises(TooManyFilesError):
+        make_directory(workspace, ("inputs", "c", "d"), quota)
+    assert os.listdir(disk / "inputs") == ["a"]
+    make_directory(workspace, ("inputs", "c"), quota)
+    make_directory(workspace, ("inputs", "a", "b"), quota)  # it is there: nothing is added
+    workspace.meter.scan()
+    with pytest.raises(TooManyFilesError):
+        make_directory(workspace, ("temp", "d"), quota)
+    delete(workspace, "inputs/a")
+    workspace.meter.scan()
+    make_directory(workspace, ("temp", "d"), quota)
+    with pytest.raises(QuotaError):
+        make_directory(workspace, ("temp", "e"), Quota(4096, 1000))
+
+
+def test_a_directory_that_could_not_be_made_takes_nothing_of_the_quota(workspace: Workspace, disk: Path) -> None:
+    put(disk / "temp/locked/file", uid=UID + 1)
+    for _ in range(5):
+        with pytest.raises(ConflictError):
+            make_directory(workspace, ("temp", "locked", "a"), Quota(1 << 20, 3))
+    with pytest.raises(TooManyFilesError):
+        make_directory(workspace, ("temp", "b"), Quota(1 << 20, 2))
+    make_directory(workspace, ("temp", "b"), Quota(1 << 20, 3))

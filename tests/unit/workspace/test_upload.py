@@ -9,13 +9,21 @@ from pathlib import Path
 
 import pytest
 
-from lan_session_manager.errors import ConflictError, LSMError, QuotaError, SecurityError, StorageError, TooLargeError
+from lan_session_manager.errors import (
+    ConflictError,
+    LSMError,
+    QuotaError,
+    SecurityError,
+    StorageError,
+    TooLargeError,
+    TooManyFilesError,
+)
 from lan_session_manager.workspace import Quota, Workspace, Workspaces
 from lan_session_manager.workspace.listing import EntryType
 from lan_session_manager.workspace.paths import Parts, parse_new_path
 from lan_session_manager.workspace.upload import Upload
 
-from .conftest import NAME, UID, put
+from .conftest import NAME, UID, put, staged
 
 MB = 1024 * 1024
 
@@ -50,7 +58,7 @@ def send(workspace: Workspace, text: str, data: bytes, *, overwrite: bool = True
 @pytest.fixture(autouse=True)
 def _nothing_is_left_behind(workspaces: Workspaces) -> Iterator[None]:
     yield
-    assert os.listdir(workspaces.data_dir / ".lan_session_manager/uploads") == []
+    assert staged(workspaces) == []
 
 
 def everything(disk: Path) -> list[str]:
@@ -208,6 +216,22 @@ def test_of_many_uploads_at_once_only_those_that_fit_arrive(workspace: Workspace
     assert all((disk / path).stat().st_size == 2 * MB for path in arrived)
 
 
+def test_the_directories_on_the_way_take_a_part_of_the_quota(workspace: Workspace, disk: Path) -> None:
+    def upload(text: str, quota: Quota) -> None:
+        with Upload(workspace, parse_new_path(text), limit_bytes=10, quota=quota, reserve_bytes=0) as arriving:
+            arriving.commit()
+
+    with pytest.raises(TooManyFilesError):
+        upload("inputs/a/b/c", Quota(MB, 2))
+    with pytest.raises(QuotaError):
+        upload("inputs/a/b/c", Quota(2 * 4096 - 1, 3))
+    assert everything(disk) == []
+    upload("inputs/a/b/c", Quota(2 * 4096, 3))
+    with pytest.raises(TooManyFilesError):
+        upload("inputs/a/b/d", Quota(MB, 3))
+    upload("inputs/a/b/d", Quota(MB, 4))
+
+
 def test_a_disk_that_is_almost_full_is_kept_for_the_server(workspace: Workspace) -> None:
     with pytest.raises(StorageError):
         begin(workspace, reserve_bytes=1 << 60)
@@ -225,7 +249,7 @@ def small_disk(tmp_path: Path) -> Iterator[Workspace]:
         workspace.create()
         workspace.meter.scan()
         yield workspace
-        assert os.listdir(mounted / ".lan_session_manager/uploads") == []
+        assert staged(workspaces) == []
     finally:
         subprocess.run(["umount", "--lazy", mounted], check=True)
 

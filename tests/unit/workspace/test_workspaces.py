@@ -13,7 +13,7 @@ from lan_session_manager.workspace.paths import parse_path
 from lan_session_manager.workspace.remove import make_directory, remove
 from lan_session_manager.workspace.upload import Upload
 
-from .conftest import NAME, UID, put
+from .conftest import NAME, UID, put, staged
 
 
 def mode(path: Path) -> int:
@@ -49,12 +49,13 @@ def test_a_data_directory_that_cannot_be_made_is_a_storage_error(tmp_path: Path)
 
 
 def test_what_a_killed_server_left_half_written_is_removed(workspaces: Workspaces) -> None:
-    staging = workspaces.data_dir / ".lan_session_manager/uploads"
-    (staging / "old").touch()
-    (staging / "new").touch()
-    os.utime(staging / "old", (time.time() - 4000,) * 2)
+    uploads = workspaces.data_dir / ".lan_session_manager/uploads"
+    staging = workspaces.workspace(NAME, UID).staging
+    for old in (put(uploads / "old", uid=0), put(staging / "old")):  # the first as earlier versions staged files
+        os.utime(old, (time.time() - 4000,) * 2)
+    new = [put(uploads / "new", uid=0), put(staging / "new")]
     workspaces.prepare()
-    assert os.listdir(staging) == ["new"]
+    assert sorted(staged(workspaces)) == sorted(new)
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", ".lan_session_manager", "shared", "a/b", "a b", "ä", "a\n", "a" * 201])
@@ -113,14 +114,14 @@ def test_a_workspace_that_was_never_made_is_not_found(workspaces: Workspaces) ->
         pass
 
 
-def test_the_facts_are_a_file_of_the_session(workspace: Workspace, disk: Path) -> None:
+def test_the_facts_are_a_file_of_the_session(workspaces: Workspaces, workspace: Workspace, disk: Path) -> None:
     workspace.write_facts({"ip": "192.168.1.100"})
     workspace.write_facts({"ip": "192.168.1.100", "total_tasks": 2})
     facts = disk / "session.json"
     assert json.loads(facts.read_text()) == {"ip": "192.168.1.100", "total_tasks": 2}
     assert mode(facts) == 0o600
     assert facts.stat().st_uid == UID
-    assert os.listdir(workspace.data_dir / ".lan_session_manager/uploads") == []
+    assert staged(workspaces) == []
 
 
 def test_the_facts_are_not_written_through_a_link(workspace: Workspace, disk: Path, canary: Path) -> None:
@@ -144,7 +145,7 @@ def test_facts_that_cannot_be_written_stop_nobody(workspaces: Workspaces, caplog
     with caplog.at_level(logging.WARNING):
         workspaces.workspace("192_168_1_7", UID).write_facts({})
     assert "192_168_1_7 could not be written" in caplog.text
-    assert os.listdir(workspaces.data_dir / ".lan_session_manager/uploads") == []
+    assert staged(workspaces) == []
 
 
 def test_shared_leads_to_the_shared_resources_and_nothing_else_does(
@@ -157,13 +158,13 @@ def test_shared_leads_to_the_shared_resources_and_nothing_else_does(
 
 
 def test_nobody_changes_the_shared_resources(workspaces: Workspaces) -> None:
-    shared = workspaces.shared()
+    shared = workspaces.shared(workspaces.workspace(NAME, UID).owner)
     put(workspaces.data_dir / "shared/templates/a", uid=0)
     for path in (("templates", "a"), ("templates",), ("new",)):
         with pytest.raises(ReadOnlyError, match="shared/"):
             remove(shared, path)
         with pytest.raises(ReadOnlyError):
-            make_directory(shared, path)
+            make_directory(shared, path, Quota(10, 10))
         with pytest.raises(ReadOnlyError):
             Upload(shared, path, limit_bytes=10, quota=Quota(10, 10), reserve_bytes=0)
 
