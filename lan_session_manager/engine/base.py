@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
 from typing import Protocol
 
+from lan_session_manager.destinations import NO_NETWORK
 from lan_session_manager.logs import LogPiece as LogPiece
 from lan_session_manager.states import Reason
 
@@ -21,6 +22,8 @@ class TaskLimits:
     time_s: float
     file_bytes: int  # the largest single file, 64 KiB at least; 0: nothing can be written to a file
     log_bytes: int
+    open_files: int = 65536  # of each of its processes
+    cpu_cores: float | None = None  # None: its session's hold, and no others
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class Job:
     argv: tuple[str, ...]
     limits: TaskLimits
     session_limits: SessionLimits
+    network: str = NO_NETWORK  # the name of a network profile
 
 
 @dataclass(frozen=True)
@@ -120,6 +124,15 @@ class Engine(Protocol):
 
     async def log_size(self, task_id: str) -> int:
         """How many bytes the log has now."""
+
+    async def kept_bytes(self, task_id: str) -> int:
+        """What the log and every other trace of a task take on the disk. Raises OSError."""
+
+    async def drop_log(self, task_id: str) -> int:
+        """Put a line that says so in the place of an ended task's log, and remove everything else of it.
+
+        Gives what is left on the disk, in bytes. Raises StillActiveError and OSError.
+        """
 
     async def forget(self, task_id: str) -> None:
         """Remove the log and every other trace of an ended task."""

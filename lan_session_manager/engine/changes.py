@@ -1,4 +1,4 @@
-"""Hearing that a file has grown, without looking (inotify(7))."""
+"""Hearing that a file, or one in a directory, has grown, without looking (inotify(7))."""
 
 import asyncio
 import contextlib
@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-_IN_MODIFY = 0x00000002
+_IN_MODIFY, _IN_MOVED_TO = 0x00000002, 0x00000080
 _EVENT = struct.Struct("iIII")  # watch, mask, cookie, length of the name that follows
 _OVERFLOW = -1  # in place of a watch
 _READ_AT_ONCE = 64 * 1024
@@ -25,9 +25,9 @@ class FileChanges:
 
     @contextlib.contextmanager
     def watch(self, path: Path, event: asyncio.Event) -> Iterator[bool]:
-        """Set `event` whenever the file at `path` is written to.
+        """Set `event` whenever the file at `path`, or one in the directory there, is written to, or gets a name there.
 
-        Gives whether that works: not for a file that does not exist, nor past the kernel's bounds on watches.
+        Gives whether that works: not where there is nothing at `path`, nor past the kernel's bounds on watches.
         """
         watch = self._add(path)
         if watch is None:
@@ -57,7 +57,7 @@ class FileChanges:
                 return None
             self._fd = fd
             asyncio.get_running_loop().add_reader(fd, self._hear)
-        watch = int(self._libc.inotify_add_watch(self._fd, os.fsencode(path), _IN_MODIFY))
+        watch = int(self._libc.inotify_add_watch(self._fd, os.fsencode(path), _IN_MODIFY | _IN_MOVED_TO))
         return watch if watch >= 0 else None
 
     def _hear(self) -> None:

@@ -4,15 +4,22 @@ import contextlib
 import signal
 
 from lan_session_manager.engine.base import Ending, Usage
+from lan_session_manager.engine.records import Stop
 from lan_session_manager.sandbox.boxes import BoxEnd
 from lan_session_manager.sandbox.cgroups import Reading
 from lan_session_manager.sandbox.monitor import TIMED_OUT
 from lan_session_manager.states import Reason
 
 _SIGNAL_CODES = range(129, 129 + 64)
+_COARSE_S = 0.02  # how much the time of a file may lie behind: the kernel's tick, 10 ms at the most
 
 
-def ending_of(end: BoxEnd, asked: Reason | None, *, is_log_full: bool = False) -> Ending:
+def asked_in_time(stop: Stop | None, end: BoxEnd) -> Reason | None:
+    """Why somebody asked a box to stop, unless it had ended by itself before they did."""
+    return stop.reason if stop and stop.at <= end.at + _COARSE_S else None
+
+
+def ending_of(end: BoxEnd, asked: Reason | None, *, is_log_cut: bool = False) -> Ending:
     """The ending that an exit code means, in the way of a shell.
 
     Above 128 it is a signal: a program that itself ends with such a code cannot be told from one that was ended by the
@@ -38,8 +45,8 @@ def ending_of(end: BoxEnd, asked: Reason | None, *, is_log_full: bool = False) -
         reason = Reason.EXIT
         if code != 0 and end.used.forks_refused:
             detail = _met_limit(end.used.pids_limit)
-    if is_log_full and not detail:
-        detail = "It printed more than its log may hold: the rest was not kept."
+    if is_log_cut and not detail:
+        detail = "It printed more than its log may hold: the middle was left out."
     return Ending(
         reason=reason,
         exit_code=None if code == TIMED_OUT else code,

@@ -10,12 +10,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 
+from lan_session_manager.destinations import NO_NETWORK
+from lan_session_manager.egress.server import Egress
 from lan_session_manager.engine.base import BoxStartError, Ending, Job, Lease
-from lan_session_manager.engine.endings import ending_of, usage_of
+from lan_session_manager.engine.endings import asked_in_time, ending_of, usage_of
 from lan_session_manager.engine.records import Records, Started, Stop
+from lan_session_manager.logs import REMOVED, notice, segments
 from lan_session_manager.sandbox import host
 from lan_session_manager.sandbox.box import Box, BoxLimits, GroupLimits, SandboxError, group_id, opaque_id, user_range
 from lan_session_manager.sandbox.boxes import BoxEnd, Boxes
+from lan_session_manager.sandbox.namespaces import listen_in_box
 from lan_session_manager.states import Reason
 
 _log = logging.getLogger(__name__)
@@ -27,6 +31,15 @@ ENVIRONMENT = MappingProxyType(
         "LANG": "C.UTF-8",
         "PYTHONUNBUFFERED": "1",  # so that a log grows line by line
         "PYTHONDONTWRITEBYTECODE": "1",  # so that a workspace holds what the task made and no caches
+    }
+)
+_PROXY = ("127.0.0.1", 3128)  # in the box's own network namespace
+_PROXY_NAMES = ("http_proxy", "https_proxy", "all_proxy")
+PROXY_ENVIRONMENT = MappingProxyType(
+    {
+        **{cased: "http://{}:{}".format(*_PROXY) for name in _PROXY_NAMES for cased in (name, name.upper())},
+        **dict.fromkeys(("no_proxy", "NO_PROXY"), "localhost,127.0.0.1,::1"),  # the box's own
+        "NODE_USE_ENV_PROXY": "1",
     }
 )
 _PATIENCE_S = 10.0
@@ -67,8 +80,9 @@ class Held:
 class Keeper:
     """Makes, finds, concludes and forgets the boxes of tasks whose workspaces are in `data_dir`."""
 
-    def __init__(self, boxes: Boxes, data_dir: Path, grace_s: float) -> None:
+    def __init__(self, boxes: Boxes, data_dir: Path, grace_s: float, egress: Egress) -> None:
         self.boxes = boxes
+        self._egress = egress
         self._data_dir = data_dir
         self._grace_s = grace_s
 
@@ -85,6 +99,7 @@ class Keeper:
         except (SandboxError, OSError, ValueError) as error:
             if self.boxes.prepared:
                 self.boxes.remove(box_id)
+            self._egress.close(job.task_id)
             shutil.rmtree(directory, ignore_errors=True)
             if isinstance(error, SandboxError):
                 raise BoxStartError(str(error)) from error
@@ -104,28 +119,40 @@ class Keeper:
             started_at=now,
             time_limit_at=now + job.limits.time_s,
         )
-        held = _hold(Started(box.group, lease, box.limits.log_bytes))
+        read = host.bytes_read(made.monitor_pid)
+        held = _hold(Started(box.group, lease, box.limits.log_bytes, job.network, read))
         if held is None:
             raise SandboxError("The task could not be started: its monitor died.")
         try:
             # Kept before the program begins: a box that runs is never one that nobody knows of.
             self.records(job.task_id).save_started(held.started)
+            self._open_way_out(held)
             self.boxes.start(box.box_id)
         except BaseException:
             held.close()
             raise
         return held
 
+    def _open_way_out(self, held: Held) -> None:
+        """Have the proxy listen in the box, if its task has a network profile. Raises OSError."""
+        lease, network = held.started.lease, held.started.network
+        if network == NO_NETWORK:
+            return
+        if held.box_fd is None:
+            raise ProcessLookupError("the box has ended")
+        self._egress.open(lease.task_id, network, listen_in_box(lease.box_pid, held.box_fd, *_PROXY))
+
     def _box(self, job: Job) -> Box:
         if Path(job.workspace).name != job.workspace or job.workspace.startswith("."):
             raise SandboxError("The task could not be started: it has no workspace.")
         if not job.argv or any("\0" in word for word in job.argv):
             raise SandboxError("The task could not be started: no command can have such a character in it.")
+        cores = job.limits.cpu_cores
         return Box(
             box_id=opaque_id(job.task_id),
             group=group_id(job.workspace),
             argv=job.argv,
-            env=ENVIRONMENT,
+            env=ENVIRONMENT if job.network == NO_NETWORK else {**ENVIRONMENT, **PROXY_ENVIRONMENT},
             workspace=self._data_dir / job.workspace,
             shared=self._data_dir / "shared",
             uid_base=user_range(job.user_slot),
@@ -134,6 +161,8 @@ class Keeper:
                 pids=job.limits.pids,
                 file_bytes=job.limits.file_bytes,
                 log_bytes=job.limits.log_bytes,
+                open_files=job.limits.open_files,
+                cpu_cores=cores if cores is None else min(cores, job.session_limits.cpu_cores),
             ),
             group_limits=GroupLimits(
                 memory_bytes=job.session_limits.memory_bytes,
@@ -148,6 +177,11 @@ class Keeper:
         kept, stop, ending = records.started(), records.stop(), records.ending()
         if kept is not None and ending is None:
             if lease.boot_id == host.boot_id() and (held := _hold(replace(kept, lease=lease), stop)) is not None:
+                if stop is None:
+                    try:
+                        self._open_way_out(held)
+                    except OSError as error:  # the task may have taken the port meanwhile: it goes on without
+                        _log.warning("task %s has no network any more: %s", lease.task_id, error)
                 self._begin_if_waiting(box_id)
                 return held
             # The exit file is written before the monitor ends, so that one look after its end is enough.
@@ -155,6 +189,8 @@ class Keeper:
             if end is not None:
                 ending = self._ending(end, stop, kept)
                 records.save_ending(ending)
+            else:
+                self._settle_log(lease.task_id)
         self.boxes.remove(box_id)
         return ending
 
@@ -170,6 +206,7 @@ class Keeper:
         end = self.boxes.end(group, box_id)
         if end is None:
             held.end()
+            self._settle_log(lease.task_id)
             used = usage_of(self.boxes.used(group, box_id))
             ending = Ending(Reason.LOST, None, time.time(), used, detail="The monitor of the task died.")
         else:
@@ -182,14 +219,28 @@ class Keeper:
         return ending, True
 
     def _ending(self, end: BoxEnd, stop: Stop | None, started: Started) -> Ending:
-        log = self.log_path(started.lease.task_id)
-        with contextlib.suppress(OSError):
-            is_full = 0 < started.log_bytes <= log.stat().st_size
-            return ending_of(end, stop.reason if stop else None, is_log_full=is_full)
-        return ending_of(end, stop.reason if stop else None)
+        is_cut = self._settle_log(started.lease.task_id)
+        with contextlib.suppress(OSError):  # an earlier version kept its beginning only
+            is_cut |= 0 < started.log_bytes <= self.log_path(started.lease.task_id).stat().st_size
+        return ending_of(end, asked_in_time(stop, end), is_log_cut=is_cut)
+
+    def _settle_log(self, task_id: str) -> bool:
+        """Bring the log of a box that has ended into its last form. Gives whether something of it is left out."""
+        directory = self._directory(task_id)
+        try:
+            segments.tend(directory, segments.NOTHING_KNOWN)  # what no server saw
+            segments.sync(directory)  # the monitor leaves that to us, so that a task never waits for its log
+        except OSError as error:
+            _log.warning("the log of task %s may be lost: %s", task_id, error)
+        return segments.is_cut(directory)
+
+    def printed(self, held: Held) -> int | None:
+        """About how many bytes the task has printed; None where that is not known, as after its end."""
+        before, now = held.started.monitor_read, host.bytes_read(held.started.lease.monitor_pid)
+        return None if before is None or now is None else max(0, now - before)
 
     def log_bound(self, log: Path) -> int:
-        """From how many bytes on the log at a path is full; 0 where that is not known."""
+        """From how many bytes on the log of an earlier version at a path is full; 0 where that is not known."""
         started = Records(log.parent).started()
         return started.log_bytes if started else 0
 
@@ -203,6 +254,28 @@ class Keeper:
     def forget(self, task_id: str) -> None:
         """Remove the log and the records of a task."""
         shutil.rmtree(self._directory(task_id), ignore_errors=True)
+
+    def kept_bytes(self, task_id: str) -> int:
+        """What everything that is kept of a task takes on the disk. Raises OSError."""
+        directory = self._directory(task_id)
+        found = (path for where, _, files in os.walk(directory) for path in (where, *(f"{where}/{f}" for f in files)))
+        infos = {info.st_ino: info for info in map(os.lstat, found)}  # the present segment of the log has two names
+        return sum(info.st_blocks * 512 for info in infos.values())
+
+    def drop_log(self, task_id: str) -> int:
+        """Leave of a task only a log that says that it was removed. Raises OSError."""
+        directory, log = self._directory(task_id), self.log_path(task_id)
+        if directory.exists():
+            line = directory / ".removed"
+            line.write_bytes(notice(REMOVED))
+            line.chmod(0o600)
+            for path in directory.iterdir():
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                elif path not in (log, line):
+                    path.unlink()
+            line.replace(log)
+        return self.kept_bytes(task_id)
 
     def log_path(self, task_id: str) -> Path:
         """Where the log of a task is, whether or not it exists."""

@@ -17,11 +17,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from lan_session_manager.egress.server import Egress
 from lan_session_manager.engine.base import BoxStartError, Ending, Job, Lease, LogPiece
 from lan_session_manager.engine.changes import FileChanges
 from lan_session_manager.engine.keeper import Held, Keeper
 from lan_session_manager.engine.readers import LogReaders
 from lan_session_manager.engine.records import Stop
+from lan_session_manager.engine.tender import LogTender
 from lan_session_manager.errors import StillActiveError
 from lan_session_manager.sandbox import host
 from lan_session_manager.sandbox.box import group_id, opaque_id
@@ -77,12 +79,15 @@ class LocalEngine:
     Closing leaves the tasks running: a later engine over the same data directory adopts them.
     """
 
-    def __init__(self, config: LocalConfig) -> None:
+    def __init__(self, config: LocalConfig, egress: Egress | None = None) -> None:
+        """`egress` None: a network profile opens nothing. It is shut when the engine is closed."""
         self._config = config
+        self._egress = egress or Egress()
         self._data_dir = Path(os.path.realpath(config.data_dir))
         self._keeper = self._keeper_with(Path())
         self._readers = LogReaders(lambda log: self._keeper.log_bound(log))
         self._changes = FileChanges()
+        self._tender = LogTender()
         self._pool = ThreadPoolExecutor(_THREADS, "engine", initializer=host.enter_private_mounts)
         self._live: dict[str, _Live] = {}
         self._starting: dict[str, tuple[Job, asyncio.Task[Lease]]] = {}
@@ -91,7 +96,7 @@ class LocalEngine:
 
     def _keeper_with(self, runtime: Path) -> Keeper:
         boxes = Boxes(instance_id(self._data_dir), self._data_dir / ".lan_session_manager", runtime)
-        return Keeper(boxes, self._data_dir, self._config.grace_s)
+        return Keeper(boxes, self._data_dir, self._config.grace_s, self._egress)
 
     async def prepare(self) -> None:
         """Make what all boxes need of the host. Raises SandboxError, with the reason for people, where it cannot.
@@ -130,7 +135,9 @@ class LocalEngine:
         for live in watched:
             live.held.close()
         self._live.clear()
+        await self._tender.close()
         self._changes.close()
+        await asyncio.to_thread(self._egress.shut)
         await asyncio.to_thread(self._pool.shutdown)
 
     # start and adopt
@@ -187,6 +194,9 @@ class LocalEngine:
         loop = asyncio.get_running_loop()
         live = _Live(held, loop.create_future(), held.stop)
         self._live[live.lease.task_id] = live
+        log = self.log_path(live.lease.task_id)
+        printed, is_read = functools.partial(self._keeper.printed, held), functools.partial(self._readers.is_read, log)
+        self._tender.begin(log.parent, printed, is_read)
         loop.add_reader(held.monitor_fd, self._monitor_ended, live)
         if live.stop is not None:
             self._tell_to_stop(live, live.stop)
@@ -203,9 +213,11 @@ class LocalEngine:
 
     def _monitor_ended(self, live: _Live) -> None:
         self._unwatch(live)
+        self._egress.close(live.lease.task_id)
         live.removal = self._spawn(self._finish(live))
 
     async def _finish(self, live: _Live) -> None:
+        await self._tender.end(self.log_path(live.lease.task_id).parent)
         ending, is_kept = await self._run(self._keeper.conclude, live.held, live.stop)
         live.ended.set_result(ending)
         await self._run(self._keeper.boxes.remove, live.box_id)
@@ -234,6 +246,7 @@ class LocalEngine:
     async def _stop(self, live: _Live, reason: Reason) -> None:
         if live.stop is None and live.removal is None:
             live.stop = stop = Stop(reason, time.time())
+            self._egress.close(live.lease.task_id)  # who is to stop has nothing more to send
             await self._run(self._keeper.save_stop, live.lease.task_id, stop)
             if live.removal is None:
                 self._tell_to_stop(live, stop)
@@ -277,7 +290,7 @@ class LocalEngine:
         """See `Engine.follow`. Of a task that has ended: what is there."""
         await self._started(task_id)
         path, changed = self.log_path(task_id), asyncio.Event()
-        with self._changes.watch(path, changed) as is_heard, self._end_sets(task_id, changed):
+        with self._changes.watch(path.parent, changed) as is_heard, self._end_sets(task_id, changed):
             while True:
                 # In this order: the log of an ended task is complete, and what is written from here on sets the event.
                 over = self._is_over(task_id)
@@ -286,7 +299,7 @@ class LocalEngine:
                 for piece in pieces:
                     yield piece
                 if pieces:
-                    is_backlog = pieces[-1].next - after == _PIECE
+                    is_backlog = len(pieces) > 1 or pieces[-1].next - after >= _PIECE // 4
                     after = pieces[-1].next
                     await asyncio.sleep(0 if is_backlog or over else _BURST_S)
                 elif over:
@@ -316,12 +329,25 @@ class LocalEngine:
 
     async def forget(self, task_id: str) -> None:
         """See `Engine.forget`. Raises StillActiveError for a task that runs."""
+        await self._be_over(task_id)
+        self._live.pop(task_id, None)
+        await self._run(self._keeper.forget, task_id)
+
+    async def kept_bytes(self, task_id: str) -> int:
+        """See `Engine.kept_bytes`."""
+        return await self._run(self._keeper.kept_bytes, task_id)
+
+    async def drop_log(self, task_id: str) -> int:
+        """See `Engine.drop_log`."""
+        await self._be_over(task_id)
+        return await self._run(self._keeper.drop_log, task_id)
+
+    async def _be_over(self, task_id: str) -> None:
+        """Wait for the removal of a box that has ended. Raises StillActiveError for a task that runs."""
         if not self._is_over(task_id):
             raise StillActiveError(task_id=task_id)
         if (live := self._live.get(task_id)) and live.removal:
             await asyncio.wait([live.removal])
-            self._live.pop(task_id, None)
-        await self._run(self._keeper.forget, task_id)
 
     async def release(self, workspace: str) -> None:
         """See `Engine.release`. Nothing happens while a task of the session runs or starts."""

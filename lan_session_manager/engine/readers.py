@@ -1,42 +1,60 @@
 """The logs that are being read, each with what its reader has learnt of it."""
 
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from lan_session_manager.logs import LogFile, LogPiece
 
 _KEPT = 64  # logs; a reader that comes back to another one starts its search anew
+_LATELY_S = 10.0
+
+
+@dataclass(eq=False)
+class _Reader:
+    log: LogFile
+    turn: threading.Lock
+    used_at: float = 0.0  # of the monotonic clock
 
 
 class LogReaders:
     """Reads logs by their path. For calls from any thread; those about one log take turns.
 
-    `bound` gives from how many bytes on the log at a path is full: see `LogFile`.
+    `bound` gives from how many bytes on the log of an earlier version at a path is full: see `LogFile`.
     """
 
     def __init__(self, bound: Callable[[Path], int]) -> None:
         self._bound = bound
         self._lock = threading.Lock()
-        self._kept: OrderedDict[Path, tuple[LogFile, threading.Lock]] = OrderedDict()
+        self._kept: OrderedDict[Path, _Reader] = OrderedDict()
 
     def read(self, path: Path, after: int, limit: int) -> list[LogPiece]:
         """What follows byte `after`, as `LogFile.read`."""
-        log, turn = self._reader(path)
-        with turn:
-            return log.read(after, limit)
+        reader = self._reader(path)
+        with reader.turn:
+            return reader.log.read(after, limit)
 
     def size(self, path: Path) -> int:
         """How many bytes there are, as `LogFile.size`."""
-        log, turn = self._reader(path)
-        with turn:
-            return log.size()
+        reader = self._reader(path)
+        with reader.turn:
+            return reader.log.size()
 
-    def _reader(self, path: Path) -> tuple[LogFile, threading.Lock]:
+    def is_read(self, path: Path) -> bool:
+        """Whether somebody has read the log a moment ago."""
         with self._lock:
-            reader = self._kept.setdefault(path, (LogFile(path, partial(self._bound, path)), threading.Lock()))
+            reader = self._kept.get(path)
+            return reader is not None and time.monotonic() - reader.used_at < _LATELY_S
+
+    def _reader(self, path: Path) -> _Reader:
+        with self._lock:
+            new = _Reader(LogFile(path, partial(self._bound, path)), threading.Lock())
+            reader = self._kept.setdefault(path, new)
+            reader.used_at = time.monotonic()
             self._kept.move_to_end(path)
             if len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)

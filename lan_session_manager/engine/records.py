@@ -10,20 +10,24 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from lan_session_manager.destinations import NO_NETWORK
 from lan_session_manager.engine.base import Ending, Lease, Usage
 from lan_session_manager.states import Reason
 
 
 @dataclass(frozen=True)
 class Started:
-    """A box that was made. `group` is the name of its session's cgroup, `log_bytes` how large its log's file may be.
+    """A box that was made. `group` is the name of its session's cgroup, `log_bytes` how much its log may take.
 
-    0: an earlier version made it, which did not keep that.
+    0: an earlier version made it, which did not keep that. `network` is the name of its network profile, `monitor_read`
+    how many bytes its monitor had read before the program began.
     """
 
     group: str
     lease: Lease
     log_bytes: int = 0
+    network: str = NO_NETWORK
+    monitor_read: int | None = None
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,10 @@ class Records:
         """What was made, if anything."""
         with contextlib.suppress(KeyError, TypeError, ValueError):
             if (kept := self._load("started")) is not None:
-                return Started(str(kept["group"]), Lease(**kept["lease"]), int(kept.get("log_bytes", 0)))
+                lease, network = Lease(**kept["lease"]), str(kept.get("network", NO_NETWORK))
+                read = kept.get("monitor_read")
+                known = None if read is None else int(read)
+                return Started(str(kept["group"]), lease, int(kept.get("log_bytes", 0)), network, known)
         return None
 
     def save_stop(self, stop: Stop) -> None:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from lan_session_manager.engine.endings import ending_of
+from lan_session_manager.engine.endings import asked_in_time, ending_of
+from lan_session_manager.engine.records import Stop
 from lan_session_manager.sandbox.boxes import BoxEnd
 from lan_session_manager.sandbox.cgroups import Reading
 from lan_session_manager.states import Reason
@@ -68,9 +69,18 @@ def test_a_task_that_failed_and_met_a_limit_of_processes_is_told_which(
 
 
 def test_a_task_that_printed_more_than_its_log_holds_is_told_unless_there_is_more_to_tell() -> None:
-    full = ending_of(BoxEnd(0, 1.0, Reading()), None, is_log_full=True)
+    full = ending_of(BoxEnd(0, 1.0, Reading()), None, is_log_cut=True)
     assert (full.reason, full.detail) == (
         Reason.EXIT,
-        "It printed more than its log may hold: the rest was not kept.",
+        "It printed more than its log may hold: the middle was left out.",
     )
-    assert ending_of(BoxEnd(143, 1.0, Reading()), None, is_log_full=True).detail == "SIGTERM"
+    assert ending_of(BoxEnd(143, 1.0, Reading()), None, is_log_cut=True).detail == "SIGTERM"
+
+
+def test_who_asks_after_the_end_did_not_make_it() -> None:
+    end = BoxEnd(0, 100.0, Reading())
+    assert asked_in_time(None, end) is None
+    assert asked_in_time(Stop(Reason.TIME_LIMIT, 99.0), end) is Reason.TIME_LIMIT
+    # The time of a file lies behind the clock by a tick: what was asked in it may have been the cause.
+    assert asked_in_time(Stop(Reason.TIME_LIMIT, 100.01), end) is Reason.TIME_LIMIT
+    assert asked_in_time(Stop(Reason.CANCELLED_BY_USER, 100.1), end) is None

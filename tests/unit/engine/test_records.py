@@ -17,11 +17,11 @@ ENDING = Ending(Reason.OUT_OF_MEMORY, 137, 6.5, Usage(0.5, 7), child_out_of_memo
 def test_everything_comes_back_as_it_was_kept(tmp_path: Path) -> None:
     records = Records(tmp_path)
     assert (records.started(), records.stop(), records.ending()) == (None, None, None)
-    records.save_started(Started("s1", LEASE, 8))
+    records.save_started(Started("s1", LEASE, 8, "pypi"))
     records.save_stop(Stop(Reason.DISK_QUOTA, 5.0))
     records.save_ending(ENDING)
     again = Records(tmp_path)
-    assert again.started() == Started("s1", LEASE, 8)
+    assert again.started() == Started("s1", LEASE, 8, "pypi")
     assert again.stop() == Stop(Reason.DISK_QUOTA, 5.0)
     assert again.ending() == ENDING
 
@@ -36,9 +36,9 @@ def test_a_record_that_cannot_be_read_counts_as_none(tmp_path: Path, text: str) 
     assert (records.started(), records.stop(), records.ending()) == (None, None, None)
 
 
-def test_a_record_of_an_earlier_version_has_no_bound_of_the_log(tmp_path: Path) -> None:
+def test_a_record_of_an_earlier_version_has_no_bound_of_the_log_and_no_network(tmp_path: Path) -> None:
     (tmp_path / "started.json").write_text(json.dumps({"group": "s1", "lease": asdict(LEASE)}))
-    assert Records(tmp_path).started() == Started("s1", LEASE, 0)
+    assert Records(tmp_path).started() == Started("s1", LEASE, 0, "none")
 
 
 def test_a_forgotten_task_has_no_record(tmp_path: Path) -> None:

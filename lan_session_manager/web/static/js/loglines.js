@@ -1,6 +1,7 @@
 /** A task's log as lines: chunks of both streams in, at most MAX_LINES lines kept. */
 
 import { PLAIN, parseLine } from "./ansi.js";
+import { T } from "./text.js";
 
 const MAX_LINES = 5000;
 const TRIM_AT = MAX_LINES + 500;
@@ -16,7 +17,7 @@ const MAX_SHOWN = 4000;
  * @property {import("./ansi.js").Span[]} spans
  * @property {boolean} open whether more of it may come
  * @property {import("./ansi.js").Style} style at its start
- * @property {number} gap bytes that are missing where this stands in place of them; 0 for a real line
+ * @property {string} gap what is said where this stands in place of missing bytes; "" for a real line
  * @property {number} seq its place among all lines and notes ever
  */
 
@@ -43,9 +44,13 @@ export class LogLines {
     const changed = new Set();
     if (next <= this.next && text) return changed;
     let fresh = text;
-    if (after > this.next) this.note(after - this.next, changed);
+    if (after > this.next) this.note(T.log.gap(after - this.next), changed);
     else if (after < this.next) fresh = withoutBytes(text, this.next - after);
     this.next = Math.max(this.next, next);
+    if (stream === "gap") {
+      this.note(text.trim(), changed);
+      return changed;
+    }
     const name = stream === "stderr" ? "stderr" : "stdout";
     const parts = fresh.split("\n");
     parts.forEach((part, i) => {
@@ -76,7 +81,7 @@ export class LogLines {
       spans: [],
       open: true,
       style: this.styles[name],
-      gap: 0,
+      gap: "",
       seq: this.seq,
     };
     this.seq += 1;
@@ -85,8 +90,8 @@ export class LogLines {
     return line;
   }
 
-  note(bytes, changed) {
-    const line = { n: 0, err: false, raw: "", spans: [], open: false, style: PLAIN, gap: bytes, seq: this.seq };
+  note(words, changed) {
+    const line = { n: 0, err: false, raw: "", spans: [], open: false, style: PLAIN, gap: words, seq: this.seq };
     this.seq += 1;
     this.lines.push(line);
     for (const other of Object.values(this.open)) if (other) other.open = false;

@@ -123,7 +123,7 @@ export class LogView {
   }
 
   draw(line) {
-    if (line.gap) return element("li", "note", T.log.gap(line.gap));
+    if (line.gap) return element("li", "note", line.gap);
     const item = element("li", line.err ? "err" : "");
     const number = element("span", "ln", String(line.n));
     number.setAttribute("aria-hidden", "true");

@@ -28,10 +28,11 @@ export const O = {
   notRunnable: "the command cannot be run",
   childMemory: (mb) => `a child ran out of memory: limit ${sizeMb(mb)}`,
   memory: (mb) => `out of memory: limit ${sizeMb(mb)}`,
+  memoryOf: "out of memory",
   signal: (name) => `Stopped by ${name}`,
   time: (s) => `Time limit of ${duration(s)} reached`,
-  quota: "Workspace full",
-  output: "Printed more than a log may hold",
+  quota: "Stopped for the disk",
+  output: "Printed more than it may",
   session: "Stopped: the session ended",
   lost: "Lost: the server or its machine stopped while it ran",
   start: "Could not start",
@@ -43,8 +44,9 @@ export const O = {
     exit: (code) => `The program ended with exit code ${code}`,
     signal: (name) => `The program was stopped by ${name}`,
     out_of_memory: (mb) => `Out of memory: limit ${sizeMb(mb)}`,
+    outOfMemory: "Out of memory",
     time_limit: (s) => `Time limit reached: ${duration(s)}`,
-    disk_quota: (mb) => (mb ? `Workspace full: ${sizeMb(mb)} may be used` : "Workspace full"),
+    disk_quota: "Stopped for what is on the disk",
     output_limit: "Too much output",
     session_ended: "The session ended while the task ran",
     lost: "The task was lost",
@@ -66,9 +68,10 @@ export const O = {
     time_limit: (s) =>
       `The task ran for ${duration(s)}, as long as it may, and was stopped. Give it more time, or split the work.`,
     disk_quota:
-      "The workspace took all the space it may, so the task was stopped. Delete or download files, then run it again.",
+      "A limit of the disk was met, of the task, of the workspace or of the whole server. Files are kept. " +
+      "Delete or download some, or give the task more, then run it again.",
     output_limit:
-      "The task was stopped because its log was full. Write long results to outputs/ in place of printing them.",
+      "The task printed more than it may and was stopped. Write long results to outputs/ in place of printing them.",
     session_ended:
       "The session of this device ended before the task did. Its files are kept; run it again to start over.",
     lost: "The server, or the machine that ran it, stopped before the task ended. Run it again.",

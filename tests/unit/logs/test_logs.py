@@ -79,6 +79,7 @@ def test_records_of_one_stream_in_a_row_are_one_piece(path: Path) -> None:
     ]
 
 
+@settings(deadline=None)
 @given(written=records, after=st.integers(0, 400), limit=st.integers(1, 60))
 def test_what_was_printed_is_read_from_any_offset_in_steps_of_any_size(
     tmp_path_factory: pytest.TempPathFactory, written: list[Record], after: int, limit: int
@@ -261,6 +262,7 @@ def test_a_character_cut_by_the_other_stream_is_whole() -> None:
     assert streams(as_text(pieces, 10)) == {"stdout": "€!", "stderr": ""}
 
 
+@settings(deadline=None)
 @given(cut_text)
 def test_each_stream_reads_as_if_it_were_decoded_at_once(written: list[tuple[str, bytes]]) -> None:
     texts = as_text(pieces_of(written), 0)
@@ -272,7 +274,7 @@ def test_each_stream_reads_as_if_it_were_decoded_at_once(written: list[tuple[str
     assert ends[-1] == sum(len(data) for _, data in written)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(written=cut_text, data=st.data())
 def test_going_on_where_a_text_ended_loses_and_repeats_nothing(
     written: list[tuple[str, bytes]], data: st.DataObject
