@@ -3,6 +3,7 @@
 Source of the names: the OCI runtime specification 1.0.2 (config.md, config-linux.md).
 """
 
+from pathlib import Path
 from typing import Any
 
 from lan_session_manager.sandbox import seccomp
@@ -17,18 +18,19 @@ _NAMESPACES = ("pid", "network", "ipc", "uts", "mount", "user", "cgroup")
 # Facts of the whole machine, or switches of it, that no task needs.
 _MASKED = (
     *("acpi", "asound", "interrupts", "kcore", "keys", "latency_stats", "sched_debug", "scsi", "sysrq-trigger"),
-    # What the kernel was started with may hold secrets; by `pressure` a task could watch the load of the others.
-    *("timer_list", "timer_stats", "cmdline", "pressure"),
+    # What the kernel was started with may hold secrets.
+    *("timer_list", "timer_stats", "cmdline"),
+    # By these a task could count the boxes of others, and watch when they compute, read, write and lock a file.
+    *("cgroups", "pressure", "diskstats", "schedstat", "softirqs", "locks"),
 )
 _READ_ONLY_PROC = ("bus", "fs", "irq", "sys")
 _OPEN_FILES = 1024  # as programs with select() need it
-_OPEN_FILES_AT_MOST = 65536  # for programs that ask for more
 _PENDING_SIGNALS = 1024
 _QUEUE_BYTES = 256 * 1024  # three queues of the usual size
 # crun keeps the limit of a file's size while it writes its own files, which are smaller than this.
 _LEAST_FILE = 64 * 1024
 _WRITES_NONE = ("/bin/sh", "-c", 'ulimit -f 0; exec "$@"', "sh")
-_OOM_SCORE = 500  # where the whole host is short of memory, a task goes before the server and its owner's programs
+OOM_SCORE = 500  # where the whole host is short of memory, a task goes before the server and its owner's programs
 
 
 def config(box: Box, system: System, cgroup_path: str, resources: dict[str, Any], open_files: int) -> dict[str, Any]:
@@ -41,7 +43,7 @@ def config(box: Box, system: System, cgroup_path: str, resources: dict[str, Any]
         "ociVersion": "1.0.2",
         "root": {"path": str(system.root), "readonly": True},
         "hostname": HOSTNAME,
-        "process": _process(box, min(open_files, _OPEN_FILES_AT_MOST)),
+        "process": _process(box, min(open_files, box.limits.open_files)),
         "mounts": _mounts(box, system),
         "linux": {
             "namespaces": [{"type": kind} for kind in _NAMESPACES],
@@ -71,7 +73,7 @@ def _process(box: Box, open_files: int) -> dict[str, Any]:
         "cwd": WORKSPACE,
         "capabilities": dict.fromkeys(("bounding", "effective", "inheritable", "permitted", "ambient"), none),
         "noNewPrivileges": True,
-        "oomScoreAdj": _OOM_SCORE,
+        "oomScoreAdj": OOM_SCORE,
         "rlimits": [
             {"type": "RLIMIT_CORE", "soft": 0, "hard": 0},
             {"type": "RLIMIT_FSIZE", "soft": file_bytes, "hard": file_bytes},
@@ -88,15 +90,20 @@ def _mounts(box: Box, system: System) -> list[dict[str, Any]]:
         _mount("/proc", "proc", "nosuid", "nodev", "noexec"),
         _mount("/dev", "tmpfs", "nosuid", "noexec", "mode=755", "size=64k"),
         _mount("/dev/shm", "tmpfs", "nosuid", "nodev", "noexec", "mode=1777", _half(box)),  # noqa: S108
-        _bind(_INIT, str(system.init), "bind", "ro", "nosuid", "nodev"),
-        _bind("/usr", "/usr", *_READ_ONLY),
-        *(_bind(f"/{name}", f"/{name}", *_READ_ONLY, "noexec") for name in system.bound),
+        _bind(_INIT, system.source(system.init), "bind", "ro", "nosuid", "nodev"),
+        _bind("/usr", system.source(Path("/usr")), *_READ_ONLY),
+        *(_bind(f"/{name}", system.source(Path("/", name)), *_READ_ONLY, "noexec") for name in system.bound),
         *(_mount(f"/{name}", "tmpfs", "ro", "nosuid", "nodev", "noexec", "size=4k") for name in system.hidden),
         _mount("/tmp", "tmpfs", "nosuid", "nodev", "mode=1777", _half(box)),  # noqa: S108
-        # crun keeps the flags of a writable bind only where they are asked for recursively.
-        _bind(WORKSPACE, str(box.workspace), "bind", "rw", "nosuid", "nodev", "rnosuid", "rnodev"),
-        _bind(SHARED, str(box.shared), "bind", "ro", "nosuid", "nodev", "noexec"),
+        _bind(WORKSPACE, system.source(box.workspace), "bind", "rw", "nosuid", "nodev", *_recursive(box, system)),
+        _bind(SHARED, system.source(box.shared), "bind", "ro", "nosuid", "nodev", "noexec"),
     ]
+
+
+def _recursive(box: Box, system: System) -> tuple[str, ...]:
+    # crun keeps the flags of a writable bind only where they are asked for recursively, in words that other runtimes do
+    # not know, or where the source has them.
+    return () if box.workspace in system.sources else ("rnosuid", "rnodev")
 
 
 def _half(box: Box) -> str:

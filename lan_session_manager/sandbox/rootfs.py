@@ -6,7 +6,8 @@ programs need: which libraries there are, certificates, time zone.
 
 import contextlib
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lan_session_manager.sandbox.box import TASK_UID, SandboxError
@@ -44,12 +45,20 @@ _INITS = ("/usr/bin/catatonit", "/usr/libexec/catatonit/catatonit", "/usr/libexe
 
 @dataclass(frozen=True)
 class System:
-    """What a bundle needs to know of the read-only system. The paths of `bound` and `hidden` are below the root."""
+    """What a bundle needs to know of the read-only system. The paths of `bound` and `hidden` are below the root.
+
+    `sources` says where a path of the host is to be taken from, if not from there (`sandbox.layers`).
+    """
 
     root: Path
     init: Path
     bound: tuple[str, ...] = _BOUND
     hidden: tuple[str, ...] = _HIDDEN
+    sources: Mapping[Path, Path] = field(default_factory=dict)
+
+    def source(self, path: Path) -> str:
+        """Where a path of the host is to be taken from."""
+        return str(self.sources.get(path, path))
 
 
 def find_init() -> Path | None:

@@ -3,6 +3,7 @@
 Each check runs the real thing, in boxes that are made in the very way of a task's box.
 """
 
+import fcntl
 import json
 import os
 import secrets
@@ -18,12 +19,12 @@ from pathlib import Path
 from lan_session_manager.logs import LogFile
 from lan_session_manager.sandbox import attacks, host
 from lan_session_manager.sandbox.box import (
-    LAST_SLOT,
     TASK_UID,
     Box,
     BoxLimits,
     GroupLimits,
     SandboxError,
+    last_slot,
     user_range,
 )
 from lan_session_manager.sandbox.boxes import BoxEnd, Boxes
@@ -35,6 +36,8 @@ _ROOMY_GROUP = GroupLimits(memory_bytes=1024 * _MB, pids=256, cpu_cores=64.0)
 _PYTHON = "/usr/bin/python3"
 _PATIENCE_S = 10.0
 _LOOK_S = 0.02
+_WORDS = 300  # characters of a runtime's message: some tell a long story
+_WATCHED = ("/", "/usr", _PYTHON, "/etc/passwd", "/shared")
 _GROUPS = ("a", "m", "c")  # a for all, m with little memory, c with little of the processor
 _WRITABLE = ("/workspace", "/tmp", "/dev/shm")  # noqa: S108 (the box's own)
 
@@ -45,8 +48,14 @@ class Check:
 
     name: str
     holds: bool
-    is_limit: bool = False  # without a limit one task can starve the others; anything else that fails is a hole
+    is_limit: bool = False  # without it one task can starve the others
+    is_privacy: bool = False  # without it a task can tell what others do at this moment, and reach nothing of theirs
     why: str = ""
+
+    @property
+    def is_wall(self) -> bool:
+        """Whether tasks may not run at all where this does not hold."""
+        return not (self.is_limit or self.is_privacy)
 
 
 @dataclass(frozen=True)
@@ -58,14 +67,14 @@ class SelfTest:
 
     @property
     def usable(self) -> bool:
-        """Whether tasks may run: boxes can be made and keep everything apart, even if a limit may not hold."""
-        return all(check.holds or check.is_limit for check in self.checks)
+        """Whether tasks may run: boxes can be made and keep everything apart, even if the grade is reduced."""
+        return all(check.holds or not check.is_wall for check in self.checks)
 
     @property
     def grade(self) -> str:
-        """`full`, `reduced: <the limits that do not hold>`, or `none: <what else does not hold>`."""
+        """`full`, `reduced: <what does not hold, and is no wall>`, or `none: <the walls that do not hold>`."""
         failed = [check for check in self.checks if not check.holds]
-        holes = [check.name for check in failed if not check.is_limit]
+        holes = [check.name for check in failed if check.is_wall]
         if holes:
             return f"none: {', '.join(holes)}"
         return f"reduced: {', '.join(check.name for check in failed)}" if failed else "full"
@@ -81,7 +90,8 @@ def run_self_test(boxes: Boxes) -> SelfTest:
         with _Trial(boxes) as trial:
             checks = trial.checks()
     except (SandboxError, OSError) as error:
-        return _failed(boxes.runtime.path.name, str(error))
+        # The owner needs the words of the runtime itself, which a task's owner does not get.
+        return _failed(boxes.runtime.path.name, " ".join(str(error.__cause__ or error).split())[:_WORDS])
     return SelfTest(_line(version, boxes.cgroups.version, checks), checks)
 
 
@@ -117,7 +127,7 @@ class _Trial:
         self._boxes = boxes
         self._mark = secrets.token_hex(8)
         self._directory = boxes.state_dir / f"selftest-{self._mark}"
-        self._uid_base = user_range(LAST_SLOT)
+        self._uid_base = user_range(last_slot())
 
     def __enter__(self) -> "_Trial":
         for name in ("workspace", "shared"):
@@ -136,15 +146,20 @@ class _Trial:
         """Run everything at once, in a group for each kind of limit."""
         tight_memory = replace(_ROOMY_GROUP, memory_bytes=_MEMORY)
         eat = attacks.EAT_MEMORY.format(2 * _MEMORY)
-        with _victims(self._boxes.run_dir, self._mark) as victims, ThreadPoolExecutor(5) as pool:
+        with (
+            _victims(self._boxes.run_dir, self._mark) as victims,
+            ThreadPoolExecutor(6, initializer=host.enter_private_mounts) as pool,
+        ):
             intrusion = pool.submit(self._run, "a", _ROOMY_GROUP, _ROOMY, attacks.INTRUDE, *victims)
             own = pool.submit(self._run, "a", _ROOMY_GROUP, replace(_ROOMY, memory_bytes=_MEMORY), eat)
             forks = pool.submit(self._run, "a", _ROOMY_GROUP, replace(_ROOMY, pids=_PIDS), attacks.FORK)
             shared = pool.submit(self._run, "m", tight_memory, _ROOMY, eat)
             held = pool.submit(self._is_throttled)
+            watched = pool.submit(self._watched)
             outcomes = [future.result() for future in (intrusion, own, forks, shared)]
             is_throttled = held.result()
-        return (*self._seen_inside(outcomes[0]), *self._limits(*outcomes[1:], is_throttled=is_throttled))
+            is_private = watched.result()
+        return (*self._seen_inside(outcomes[0]), is_private, *self._limits(*outcomes[1:], is_throttled=is_throttled))
 
     def _seen_inside(self, outcome: _Outcome) -> Iterator[Check]:
         try:
@@ -187,9 +202,34 @@ class _Trial:
             printed = b"".join(piece.data for piece in pieces if piece.stream == "stdout")
             return _Outcome(self._boxes.end(box.group, box.box_id), printed.decode(errors="replace"))
 
+    def _watched(self) -> Check:
+        """Whether a box that watches and locks the system and the shared resources knows, or minds, who uses them."""
+        with self._running("a", _ROOMY_GROUP, _ROOMY, attacks.WATCH, *_WATCHED, shared=self._shared()) as (box, end_fd):
+            log = LogFile(self._boxes.files(box.box_id).log)
+            end = time.monotonic() + _PATIENCE_S
+            while not log.read(0) and time.monotonic() < end:
+                if host.wait_for(end_fd, _LOOK_S):
+                    break
+            used = ("/usr", _PYTHON, str(box.shared), str(self._boxes.run_dir / "rootfs" / "etc" / "passwd"))
+            held = [path for path in used if _is_locked(path)]
+            (box.workspace / "stop").touch()
+            host.wait_for(end_fd, _PATIENCE_S)
+            told = b"".join(piece.data for piece in log.read(0)).decode(errors="replace")
+        if not told.startswith("watching\n"):
+            return Check("privacy", holds=False, is_privacy=True, why=f"the watch did not run: {told[:200]}")
+        seen = [*told.split()[1:], *(f"a lock on {path}" for path in held)]
+        return Check("privacy", holds=not seen, is_privacy=True, why=f"seen: {', '.join(seen)}" if seen else "")
+
+    def _shared(self) -> Path:
+        """The owner's shared resources themselves, if they are there: they may be on a file system of their own."""
+        owners = self._boxes.state_dir.parent / "shared"
+        return owners if owners.is_dir() and not owners.is_symlink() else self._directory / "shared"
+
     def _is_throttled(self) -> bool:
         """Whether a group that wants all of a processor is held once its quota is made smaller."""
         cgroups = self._boxes.cgroups
+        if not cgroups.limits_cpu:
+            return False
         with self._running("c", _ROOMY_GROUP, _ROOMY, attacks.BURN) as (box, monitor_fd):
             # Made small only now, and so small that a busy machine leaves it more: the result is the same on any.
             cgroups.ensure_group(box.group, replace(_ROOMY_GROUP, cpu_cores=_CORES))
@@ -202,7 +242,13 @@ class _Trial:
 
     @contextmanager
     def _running(
-        self, group: str, group_limits: GroupLimits, limits: BoxLimits, program: str, *args: str
+        self,
+        group: str,
+        group_limits: GroupLimits,
+        limits: BoxLimits,
+        program: str,
+        *args: str,
+        shared: Path | None = None,
     ) -> Iterator[tuple[Box, int]]:
         """A box in which a program runs, and a descriptor of its monitor."""
         box = Box(
@@ -211,7 +257,7 @@ class _Trial:
             argv=(_PYTHON, "-I", "-S", "-c", program, *args),
             env={"LANG": "C.UTF-8"},
             workspace=self._directory / "workspace",
-            shared=self._directory / "shared",
+            shared=shared or self._directory / "shared",
             uid_base=self._uid_base,
             limits=limits,
             group_limits=group_limits,
@@ -232,6 +278,18 @@ class _Trial:
 
     def _group(self, name: str) -> str:
         return f"selftest-{self._mark}-{name}"
+
+
+def _is_locked(path: str) -> bool:
+    """Open a file as any program may, and see whether another holds a lock on it."""
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
 
 
 @contextmanager

@@ -262,7 +262,7 @@ def test_a_task_cannot_run_what_lies_in_the_shared_places(answers: list[str]) ->
 @tries(
     """
 nosuid, nodev = 2, 4
-places = ("/usr", "/shared", "/tmp", "/dev/shm", "/proc", "/etc/ssl/certs")
+places = ("/", "/workspace", "/usr", "/shared", "/tmp", "/dev/shm", "/proc", "/etc/ssl/certs")
 flags = {place: os.statvfs(place).f_flag for place in places}
 return sorted(place for place, flag in flags.items() if not flag & nosuid or not flag & nodev)
 """,

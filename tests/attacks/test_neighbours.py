@@ -140,5 +140,41 @@ def test_no_number_of_a_process_leads_to_a_neighbour(answers: list[str]) -> None
     assert answers == ["[]"]
 
 
+# Locks of open file descriptions have no owner, so the kernel lists those of the whole machine to everybody.
+HIDDEN = ("cgroups", "pressure", "diskstats", "schedstat", "softirqs", "locks")
+
+
+@tries(*(f"return hidden('/proc/{name}')" for name in HIDDEN))
+def test_a_task_cannot_count_the_boxes_or_watch_when_they_work(answers: list[str]) -> None:
+    # Without a box each of these tells: the number of cgroups alone goes up with every task of anybody.
+    assert set(answers) == {"hidden"}
+
+
+@tries(
+    "return sorted(open('/proc/loadavg').read().split()[-1:])",
+    "return max(int(name) for name in os.listdir('/proc') if name.isdigit())",
+    "return open('/proc/sys/kernel/ns_last_pid').read()",
+)
+def test_the_numbers_of_a_tasks_processes_do_not_tell_of_others(answers: list[str]) -> None:
+    # A box counts its own processes from 1; there are fewer than 200 programs in this module.
+    last, highest, told = (int("".join(filter(str.isdigit, answer)) or 0) for answer in answers)
+    assert 0 < highest < 200
+    assert 0 < last < 200
+    assert told < 200
+
+
+@tries(
+    "return any('victim' in line for line in open('/proc/self/mountinfo'))",
+    "return sum(line.split()[4].startswith('/workspace') for line in open('/proc/self/mountinfo'))",
+)
+def test_no_list_of_the_kernel_has_an_entry_of_a_neighbour(answers: list[str]) -> None:
+    assert answers == ["False", "1"]
+
+
+@tries("call('keyctl', 8, -4)", "call('keyctl', 10, -4, b'user', b'victim', 0)", "call('keyctl', 11, 1, 0, 0)")
+def test_a_neighbours_keyrings_cannot_be_asked(answers: list[str]) -> None:
+    assert answers == ["EPERM"] * 3
+
+
 def test_a_neighbour_lives_through_it_and_ends_in_its_own_way(outcomes: Mapping[str, str]) -> None:
     assert outcomes["victim"] == "cancelled_by_user 8"

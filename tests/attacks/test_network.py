@@ -193,6 +193,11 @@ def test_a_task_can_make_sockets_of_four_families_and_no_driver_is_behind_anothe
     assert answers == ["[1, 2, 10, 16]", "ENOSYS"]
 
 
+@tries(*(f"made = call('socket', 40, {kind}, 0)\nos.close(made)" for kind in (1, 2, 5)), "connect(40, (2, 9999))")
+def test_a_task_cannot_speak_to_the_hypervisor(answers: list[str]) -> None:
+    assert answers == ["ENOSYS"] * 4  # AF_VSOCK, which a network namespace does not hold in
+
+
 @tries(
     """
 told = set()

@@ -143,6 +143,11 @@ def test_a_task_has_no_way_to_make_calls_that_no_filter_sees(answers: list[str])
     assert answers == ["ENOSYS", "ENOSYS"]
 
 
+@tries("call('fanotify_init', 0x200, 0)", "call('fanotify_mark', 0, 1, 0x20, -100, b'/')")
+def test_a_task_cannot_be_told_of_every_file_that_is_opened(answers: list[str]) -> None:
+    assert answers == ["ENOSYS", "ENOSYS"]
+
+
 @tries("call('userfaultfd', 1)", "call('mbind', 0, 4096, 0, 0, 0, 0)")
 def test_a_task_cannot_hold_the_kernel_at_a_page_fault(answers: list[str]) -> None:
     assert answers == ["ENOSYS", "ENOSYS"]

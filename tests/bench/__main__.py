@@ -12,8 +12,12 @@ from typing import Any
 
 import psutil
 
+from tests.bench.fairness import fairness
+from tests.bench.files import files
 from tests.bench.first_byte import first_byte
 from tests.bench.http import reads, submits
+from tests.bench.layers import layers
+from tests.bench.logs import logs
 from tests.bench.quota import quota
 
 MEASUREMENTS: dict[str, Callable[[Path], dict[str, Any]]] = {
@@ -21,6 +25,10 @@ MEASUREMENTS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "submits": submits,
     "reads": reads,
     "quota": quota,
+    "files": files,
+    "fairness": fairness,
+    "layers": layers,
+    "logs": logs,
 }
 
 

@@ -3,15 +3,19 @@
 import asyncio
 import os
 import re
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from lan_session_manager.engine.local import LocalConfig, LocalEngine
-from lan_session_manager.sandbox import bundle
-from lan_session_manager.sandbox.box import SandboxError
+from lan_session_manager.sandbox import bundle, host, monitor, runtime
+from lan_session_manager.sandbox.box import TASK_UID, Box, SandboxError
+from lan_session_manager.sandbox.boxes import Boxes
+from lan_session_manager.sandbox.monitor import Monitored
 from lan_session_manager.sandbox.selftest import SelfTest
 from tests.integration.sandbox.room import Room
 
@@ -64,9 +68,8 @@ def _drop_namespace(kind: str) -> Callable[[dict[str, Any]], None]:
     return change
 
 
-def _writable_shared(made: dict[str, Any]) -> None:
-    [shared] = [mount for mount in made["mounts"] if mount["destination"] == "/shared"]
-    shared["options"] = ["bind", "rw"]
+def _writable_run(made: dict[str, Any]) -> None:
+    made["mounts"].append({"destination": "/run", "type": "tmpfs", "source": "tmpfs", "options": [f"uid={TASK_UID}"]})
 
 
 def _host_run(made: dict[str, Any]) -> None:
@@ -83,7 +86,7 @@ def _capability(made: dict[str, Any]) -> None:
     [
         (_drop_namespace("network"), "ports of the host are out of reach"),
         (lambda made: made["linux"].pop("seccomp"), "the kernel's dangerous calls are refused"),
-        (_writable_shared, "only the workspace can be written"),
+        (_writable_run, "only the workspace can be written"),
         (_host_run, "files of the host are out of sight"),
         (_capability, "no capabilities"),
         (lambda made: made["process"].update(noNewPrivileges=False), "system calls are filtered"),
@@ -110,6 +113,33 @@ def test_a_limit_that_does_not_hold_reduces_the_grade(room: Room, monkeypatch: p
     assert "NOT held" in found.line
 
 
+def test_what_others_read_must_be_out_of_sight_for_the_full_grade(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "has_private_mounts", lambda: False)  # so that no overlay is made
+    found = _self_test(room)
+    assert (found.grade, found.usable) == ("reduced: privacy", True)
+    [why] = [check.why for check in found.checks if not check.holds]
+    for seen in ("/usr", "/usr/bin/python3", "/etc/passwd", "/shared", "a lock on /usr/bin/python3"):
+        assert seen in why
+
+
+@pytest.mark.parametrize(("state", "grade"), [("down", "full"), ("up", "none: no network")])
+def test_an_interface_that_is_down_is_no_network(
+    room: Room, monkeypatch: pytest.MonkeyPatch, state: str, grade: str
+) -> None:
+    # A kernel with modules for tunnels puts some that are down into every new network namespace.
+    whole = Boxes.create
+
+    def create(boxes: Boxes, box: Box, at_most_s: int) -> Monitored:
+        made = whole(boxes, box, at_most_s)
+        for words in ("add spare type veth peer name other", f"set spare {state}"):
+            inside = ["nsenter", f"--net=/proc/{made.box_pid}/ns/net", "ip", "link", *words.split()]
+            subprocess.run(inside, check=True)
+        return made
+
+    monkeypatch.setattr(Boxes, "create", create)
+    assert _self_test(room).grade == grade
+
+
 def test_a_runtime_that_is_not_there_is_a_reason_in_words(tmp_path: Path) -> None:
     engine = LocalEngine(LocalConfig(tmp_path, "/nonexistent/runtime"))
 
@@ -125,3 +155,29 @@ def test_a_runtime_that_makes_no_boxes_is_no_sandbox(room: Room) -> None:
     found = _self_test(room, "/bin/true")
     assert not found.usable
     assert found.grade == "none: boxes can be made"
+
+
+def _runtime(directory: Path, does: str) -> str:
+    program = directory / "runtime"
+    program.write_text(f'#!/bin/sh\n[ "$1" = "--version" ] && {{ echo "odd version 1"; exit 0; }}\n{does}\n')
+    program.chmod(0o755)
+    return str(program)
+
+
+def test_what_a_runtime_says_when_it_makes_no_box_is_told_to_the_owner(room: Room, tmp_path: Path) -> None:
+    found = _self_test(room, _runtime(tmp_path, 'echo "unknown mount option \\"odd\\"" >&2; exit 1'))
+    assert found.grade == "none: boxes can be made"
+    assert found.line == 'no sandbox with runtime: unknown mount option "odd"'
+
+
+def test_a_runtime_that_hangs_is_given_up_and_leaves_no_process(
+    room: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(monitor, "_PATIENCE_S", 0.5)
+    monkeypatch.setattr(runtime, "_PATIENCE_S", 0.5)
+    found = _self_test(room, _runtime(tmp_path, "exec sleep 7777"))
+    assert found.grade == "none: boxes can be made"
+    assert found.line.startswith("no sandbox with runtime: the monitor did not start")
+    assert [
+        one for one in psutil.process_iter(["cmdline"]) if (one.info["cmdline"] or [])[:2] == ["sleep", "7777"]
+    ] == []
