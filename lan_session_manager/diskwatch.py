@@ -8,11 +8,12 @@ ask for, tells when a scan may find a session past its quota.
 import asyncio
 import logging
 import os
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lan_session_manager.engine.base import Engine
+from lan_session_manager.growth import Amount, Ledger, Most
 from lan_session_manager.sessions import Sessions
 from lan_session_manager.settings import MB
 from lan_session_manager.states import Reason
@@ -24,6 +25,7 @@ _log = logging.getLogger(__name__)
 _LOOK_S = 0.025  # a look takes 10 to 20 µs with one or two sessions
 _UNLINKED_EVERY = 40  # looks; to find what a task holds open without a name costs more than the others
 _NOISE, _NOISE_FILES = MB, 100  # the server's own writing does not make a scan urgent
+_BEYOND = 1 << 62  # more than any disk has
 _STEP = 32  # this part of the reserve goes before the next session is stopped for it
 _FAR = 1024 * MB  # what a session may hold beyond twice its quota, and still start tasks that delete
 
@@ -32,6 +34,7 @@ _NO_DISK = "The server's disk was nearly full when the task started: it could de
 _FAR_BEYOND = "The workspace holds far more than it may. Delete files on the page, then run the task again."
 _TOO_MUCH = "The session's files took {used} MB in {files} files; it may have {quota} MB in {most}."
 _UNCOUNTED = "The session has more files than can be counted."
+_ADDED = "The task added {bytes} MB in {files} files to the workspace; it may add {most}."
 _GREW_MOST = "The server's disk was nearly full, and the files of this session had grown the most."
 
 
@@ -42,6 +45,7 @@ class Holding:
     usage: Usage
     quota: Quota
     before: Mapping[str, Usage]
+    over: Mapping[str, str] = field(default_factory=dict)  # tasks that added more than they may, with that in words
 
     @property
     def grown(self) -> int:
@@ -60,7 +64,7 @@ class Start:
 
 def may_start(usage: Usage, quota: Quota, free: int, reserve: int) -> Start:
     """How a task of a session that holds `usage` starts on a disk with `free` bytes, of which `reserve` should stay."""
-    if not usage.complete or usage.bytes > 2 * quota.bytes + _FAR or usage.files > 2 * quota.files:
+    if not usage.complete or usage.bytes > 2 * quota.bytes + _FAR or usage.entries > 2 * quota.files:
         return Start(allowed=False, writes=False, note=_FAR_BEYOND)
     if not quota.holds(usage):
         return Start(writes=False, note=_FULL)
@@ -72,8 +76,9 @@ def may_start(usage: Usage, quota: Quota, free: int, reserve: int) -> Start:
 def to_stop(holdings: Iterable[Holding], free: int, enough: int) -> dict[str, str]:
     """The tasks that are stopped, each with the reason in words.
 
-    In a session past its quota: every task since whose start the session has grown. On a disk with less than `enough`
-    bytes free: every task of the session that has grown most, and of no other.
+    Every task that added more than it may itself. In a session past its quota: every task since whose start the session
+    has grown. On a disk with less than `enough` bytes free: every task of the session that has grown most, and of no
+    other.
     """
     holdings = list(holdings)
     stopped: dict[str, str] = {}
@@ -81,18 +86,26 @@ def to_stop(holdings: Iterable[Holding], free: int, enough: int) -> dict[str, st
         most = max(holdings, key=lambda holding: holding.grown)
         stopped.update(dict.fromkeys(most.before, _GREW_MOST))
     for holding in holdings:
+        stopped.update(holding.over)
         usage, quota = holding.usage, holding.quota
         if quota.holds(usage):
             continue
         why = _UNCOUNTED
         if usage.complete:
             why = _TOO_MUCH.format(
-                used=-(-usage.bytes // MB), files=usage.files, quota=quota.bytes // MB, most=quota.files
+                used=-(-usage.bytes // MB), files=usage.entries, quota=quota.bytes // MB, most=quota.files
             )
         for task_id, before in holding.before.items():
-            if not usage.complete or usage.bytes > before.bytes or usage.files > before.files:
+            if not usage.complete or usage.bytes > before.bytes or usage.entries > before.entries:
                 stopped[task_id] = why
     return stopped
+
+
+def _in_words(added: Amount, most: Most) -> str:
+    size, files = most
+    parts = [f"{size // MB} MB"] if size is not None else []
+    parts += [f"{files} files"] if files is not None else []
+    return _ADDED.format(bytes=max(0, -(-added[0] // MB)), files=max(0, added[1]), most=" and ".join(parts))
 
 
 @dataclass
@@ -101,8 +114,10 @@ class _Task:
 
     session_id: str
     before: Usage | None
+    most: Most
     unlinked: int | None = 0  # bytes; None: too many files are open to be counted
     stopped: str = ""
+    kept: Amount | None = None
 
 
 @dataclass
@@ -111,6 +126,7 @@ class _Session:
 
     workspace: Workspace
     quota: Quota
+    ledger: Ledger
     usage: Usage | None = None
     free: int = 0
     inodes: int = 0
@@ -130,28 +146,50 @@ class DiskWatch:
         self._watched: dict[str, _Session] = {}
         self._last = (0, 0)
         self._looks = 0
+        self._keep: Callable[[str, Amount], None] = lambda *_: None
 
-    async def begin(self, task_id: str, session: SessionRecord) -> Start:
-        """Watch a task that is about to start, and say how it may. May wait for a scan of the workspace."""
+    def listen(self, keep: Callable[[str, Amount], None]) -> None:
+        """Have `keep` called with a task's id and `base` whenever that changes: what `adopt` is to be given later."""
+        self._keep = keep
+
+    def base(self, task_id: str) -> Amount | None:
+        """See `growth.Ledger.base`; None for a task that is not watched or that has no such limit."""
+        task = self._tasks.get(task_id)
+        if task is None or task.most == (None, None):
+            return None
+        return self._watched[task.session_id].ledger.base(task_id)
+
+    async def begin(self, task_id: str, session: SessionRecord, most: Most = (None, None)) -> Start:
+        """Watch a task that is about to start, and say how it may. May wait for a scan of the workspace.
+
+        `most` is what the task may add, in bytes and files.
+        """
         watched = self._watch(session)
         usage = watched.workspace.meter.known
-        if usage is None or not watched.quota.holds(usage):
+        if usage is None or not watched.quota.holds(usage) or most != (None, None):
             usage = await asyncio.to_thread(watched.workspace.meter.recent)
+            watched = self._watch(session)  # again: it may have been let go of meanwhile
         start = may_start(usage, watched.quota, self._free()[0], self._reserve)
         if start.allowed:
-            self._tasks[task_id] = _Task(session.id, usage)
+            self._tasks[task_id] = _Task(session.id, usage, most)
+            watched.ledger.begin(task_id, most, (usage.bytes, usage.entries))
         else:
             self._forget_idle()
         return start
 
-    def adopt(self, task_id: str, session: SessionRecord) -> None:
-        """Watch a task that an earlier server started."""
-        self._watch(session)
-        self._tasks[task_id] = _Task(session.id, None)
+    def adopt(
+        self, task_id: str, session: SessionRecord, most: Most = (None, None), base: Amount | None = None
+    ) -> None:
+        """Watch a task that an earlier server started, and of which it had kept that `base`."""
+        watched = self._watch(session)
+        self._tasks[task_id] = _Task(session.id, None, most)
+        watched.ledger.begin(task_id, most, base)
 
     def end(self, task_id: str) -> str:
         """Watch a task no more; gives why it was stopped, in words, if it was."""
         task = self._tasks.pop(task_id, None)
+        if task and (watched := self._watched.get(task.session_id)):
+            watched.ledger.end(task_id)
         self._forget_idle()
         return task.stopped if task else ""
 
@@ -194,10 +232,15 @@ class DiskWatch:
         if usage is not watched.usage:
             watched.usage = usage
             watched.free, watched.inodes = self._last  # of before the scan: what was written during it may not be in it
+            if usage.complete:
+                watched.ledger.scanned((usage.bytes, usage.entries), meter.uploads[0])
             for task in self._tasks.values():
                 if task.session_id == session_id and task.before is None:
                     task.before = usage
-        room, files = watched.quota.bytes - usage.bytes, watched.quota.files - usage.files
+            self._keep_bases(session_id)
+        own_room, own_files = watched.ledger.room()
+        room = min(watched.quota.bytes - usage.bytes, _BEYOND if own_room is None else own_room)
+        files = min(watched.quota.files - usage.entries, _BEYOND if own_files is None else own_files)
         if free < 2 * self._reserve:
             room = 0  # who has grown most has to be known by the time when the reserve is reached
         urgent = watched.free - free > max(room, _NOISE) or watched.inodes - inodes > max(files, _NOISE_FILES)
@@ -205,9 +248,17 @@ class DiskWatch:
             meter.hurry()
         return urgent
 
+    def _keep_bases(self, session_id: str) -> None:
+        for task_id, task in self._tasks.items():
+            if task.session_id == session_id and (base := self.base(task_id)) not in (None, task.kept):
+                task.kept = base
+                self._keep(task_id, base)
+
     async def _find_unlinked(self) -> None:
         for task_id, task in list(self._tasks.items()):
-            task.unlinked = await self._engine.unlinked_bytes(task_id)
+            watched = self._watched.get(task.session_id)
+            if watched and watched.workspace.held() is None:  # else the kernel counts them as well
+                task.unlinked = await self._engine.unlinked_bytes(task_id)
 
     def _holdings(self) -> list[Holding]:
         found = []
@@ -222,15 +273,21 @@ class DiskWatch:
                 bytes=watched.usage.bytes + sum(size or 0 for size in unlinked),
                 complete=watched.usage.complete and None not in unlinked,
             )
-            found.append(Holding(usage, watched.quota, before))
+            hidden = {key: task.unlinked or 0 for key, task in tasks.items()}
+            over = watched.ledger.over(hidden, watched.workspace.meter.uploads[1])
+            words = {key: _in_words(added, tasks[key].most) for key, added in over.items() if key in before}
+            found.append(Holding(usage, watched.quota, before, words))
         return found
 
     def _watch(self, session: SessionRecord) -> _Session:
         watched = self._watched.get(session.id)
         if watched is None:
             self._last = self._free()
-            watched = self._watched[session.id] = _Session(self._sessions.workspace(session), Quota(0, 0))
-        watched.quota = self._sessions.quota(session)
+            workspace = self._sessions.workspace(session)
+            uploaded, usage = workspace.meter.uploads[0], workspace.meter.known
+            ledger = Ledger((usage.bytes, usage.entries) if usage else None, uploaded)
+            watched = self._watched[session.id] = _Session(workspace, Quota(0, 0), ledger)
+        watched.quota = watched.workspace.watched(self._sessions.quota(session))
         return watched
 
     def _forget_idle(self) -> None:

@@ -1,17 +1,23 @@
 """Hands what is next to the engine, and gives every started task its one end."""
 
 import asyncio
+import contextlib
 import logging
+import math
+import signal
 from collections.abc import Coroutine, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from lan_session_manager import runners
-from lan_session_manager.allowances import allowance_of
+from lan_session_manager.allowances import Allowance, allowance_of
+from lan_session_manager.destinations import NO_NETWORK
 from lan_session_manager.diskwatch import DiskWatch, Start
 from lan_session_manager.engine.base import BoxStartError, Ending, Engine, Job, Lease, SessionLimits, TaskLimits
-from lan_session_manager.errors import IllegalMoveError, LSMError, NotFoundError
+from lan_session_manager.errors import BusyError, IllegalMoveError, LSMError, NotFoundError, VolumeError
 from lan_session_manager.feed import Feed
+from lan_session_manager.growth import Amount, Most
+from lan_session_manager.keptlogs import KeptLogs
 from lan_session_manager.schedule import Waiting, order, startable
 from lan_session_manager.sessions import Sessions
 from lan_session_manager.settings import MB, Settings
@@ -23,6 +29,13 @@ from lan_session_manager.tasks import Result, Tasks
 _log = logging.getLogger(__name__)
 
 _RETRY_S = (0.1, 0.5, 2.0, 5.0)  # between attempts to write down an end; the last one is repeated
+_NEARLY = 0.9  # of its own limit: a task that had used less was not ended for that one
+_OTHERS_MEMORY = (
+    "The task had used {used} MB of the {may} MB that it may: all tasks of the session together, or the whole machine, "
+    "had no more memory."
+)
+_WAS_FULL = "The workspace was full: the task could not write what it wanted to."
+_LARGE_FILE = "A file would have grown beyond the {disk_mb} MB that the task may add to the workspace."
 _WAKES = frozenset(
     {EventKind.TASK_SUBMITTED, EventKind.TASK_COMPLETED, EventKind.TASK_REQUEUED, EventKind.SESSION_RESUMED}
 )
@@ -56,6 +69,7 @@ class Dispatcher:
         self._disk = disk
         self._settings = settings
         self._grade = grade
+        self._logs = KeptLogs(store, engine, settings)
         self._followed: dict[str, asyncio.Task[None]] = {}
         self._small: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
@@ -63,11 +77,13 @@ class Dispatcher:
     def attach(self, feed: Feed) -> None:
         """Hear of what is submitted, to be stopped or deleted."""
         feed.listen(self._on_events)
+        self._disk.listen(self._keep_base)
 
     async def run(self) -> None:
         """Adopt what an earlier server started, then keep the slots busy until cancelled; started tasks go on after."""
         try:
             await self._adopt()
+            self._spawn(self._logs.measure_old())
             self._wake.set()
             while True:
                 await self._wake.wait()
@@ -118,11 +134,20 @@ class Dispatcher:
             if not chosen:
                 return
             for place in chosen:
+                if not self._has_memory_for(place.task_id):
+                    return  # and so nobody behind it goes first: it is the next one that ends that makes room
                 try:
                     task = await asyncio.wrap_future(self._tasks.start(place.task_id, self._grade))
                 except (IllegalMoveError, NotFoundError):
                     continue  # cancelled in this moment
                 self._follow(task, None)
+
+    def _has_memory_for(self, task_id: str) -> bool:
+        """Whether a task and all that run fit together into the machine; one that is too large for that runs alone."""
+        read = self._store.read
+        task, running = read.task(task_id), read.running(tuple(runners.SANDBOXED))
+        taken = sum(other.memory_mb for other in running)
+        return task is None or not running or taken + task.memory_mb <= self._settings.tasks_memory_mb
 
     def _follow(self, task: TaskRecord, lease: Lease | None) -> None:
         follower = asyncio.create_task(self._to_its_end(task, lease), name=f"follow {task.id}")
@@ -148,7 +173,10 @@ class Dispatcher:
         finally:
             stopped = self._disk.end(task.id)
         outputs = await asyncio.to_thread(self._outputs, session, task)
-        await self._write_down(task.id, _with_note(result, stopped, start), outputs)
+        held = self._sessions.workspace(session).held()
+        result = _met_quota(result) if held is not None and held.is_full else result
+        await self._write_down(task.id, _with_note(result, task, stopped, start), outputs)
+        self._spawn(self._logs.trim(session.id))
 
     async def _begun(
         self, task: TaskRecord, session: SessionRecord, lease: Lease | None
@@ -156,28 +184,39 @@ class Dispatcher:
         """How the task was started, unless an earlier server had, and its end if it could not be."""
         start = Start()
         if lease is not None:
-            self._disk.adopt(task.id, session)
+            record = self._store.read.lease(task.id)
+            self._disk.adopt(task.id, session, _most(task), record.base if record else None)
             await self._keep(lease)
             return start, None
         try:
             await asyncio.to_thread(self._sessions.workspace(session).create)
-            start = await self._disk.begin(task.id, session)
+            start = await self._disk.begin(task.id, session, _most(task))
+            if task.network not in (NO_NETWORK, *allowance_of(self._store.read, self._settings, session.id).networks):
+                detail = f"The session may no longer use the network {task.network}."
+                return start, Result(Reason.START_FAILED, None, self._tasks.now(), detail=detail)
             if not start.allowed:
                 return start, Result(Reason.DISK_QUOTA, None, self._tasks.now(), detail=start.note)
             await self._keep(await self._engine.start(self._job(task, session, start)))
         except (BoxStartError, OSError, LSMError) as error:
             _log.warning("the task %s could not be started: %s", task.id, error)
-            detail = str(error) if isinstance(error, BoxStartError) else "The server could not make the workspace."
+            told = isinstance(error, BoxStartError | VolumeError)
+            detail = str(error) if told else "The server could not make the workspace."
             return start, Result(Reason.START_FAILED, None, self._tasks.now(), detail=detail)
         return start, None
 
     async def _keep(self, lease: Lease) -> None:
         try:
-            await asyncio.wrap_future(self._tasks.keep_lease(LeaseRecord(**asdict(lease))))
+            base_bytes, base_files = self._disk.base(lease.task_id) or (None, None)
+            record = LeaseRecord(**asdict(lease), base_bytes=base_bytes, base_files=base_files)
+            await asyncio.wrap_future(self._tasks.keep_lease(record))
         except (
             LSMError
         ) as error:  # the task runs; without a lease a restart asks the engine to start it, which knows it
             _log.warning("the lease of %s could not be kept: %s", lease.task_id, error.__cause__ or error)
+
+    def _keep_base(self, task_id: str, base: Amount) -> None:
+        with contextlib.suppress(BusyError):  # the next one is kept
+            self._store.write(lambda tx: tx.keep_base(task_id, base))
 
     async def _stop(self, task_id: str) -> None:
         """Carry out a wish to stop the task, if there is one."""
@@ -197,7 +236,8 @@ class Dispatcher:
 
     async def _write_down(self, task_id: str, result: Result, outputs: Outputs) -> None:
         """Write the end down, however long the disk is full or locked: the end is known, and must not be lost."""
-        final = Result(**{**vars(result), "outputs": outputs.files, "outputs_total": outputs.total})
+        kept = await self._logs.measured(task_id)
+        final = replace(result, outputs=outputs.files, outputs_total=outputs.total, kept_bytes=kept)
         attempt = 0
         while True:
             try:
@@ -220,7 +260,7 @@ class Dispatcher:
                 # The server died between the move and the lease: to start is idempotent, and finds what was begun.
                 self._follow(task, None)
                 begun.append(task.id)
-            elif await self._engine.adopt(lease := Lease(**asdict(record))):
+            elif await self._engine.adopt(lease := _lease(record)):
                 self._follow(task, lease)
             else:
                 detail = "The machine restarted while the task ran."
@@ -234,12 +274,15 @@ class Dispatcher:
             workspace=session.name,
             user_slot=session.user_slot,
             argv=runners.SANDBOXED[task.runner].argv(task.command),
+            network=task.network,
             limits=TaskLimits(
                 memory_bytes=task.memory_mb * MB,
-                pids=min(settings.task_pids, allowed.pids),
+                pids=min(task.pids or settings.task_pids, allowed.pids),
                 time_s=task.time_s,
-                file_bytes=allowed.quota.bytes if start.writes else 0,
-                log_bytes=settings.log_mb * MB,
+                file_bytes=_most_in_a_file(task, allowed) if start.writes else 0,
+                log_bytes=(task.log_mb or settings.log_mb) * MB,
+                open_files=min(task.open_files or settings.task_open_files, allowed.open_files),
+                cpu_cores=task.cores,
             ),
             session_limits=SessionLimits(
                 memory_bytes=allowed.memory_mb * MB,
@@ -247,6 +290,19 @@ class Dispatcher:
                 cpu_cores=allowed.cores,
             ),
         )
+
+
+def _lease(record: LeaseRecord) -> Lease:
+    return Lease(**{field.name: getattr(record, field.name) for field in fields(Lease)})
+
+
+def _most(task: TaskRecord) -> Most:
+    return None if task.disk_mb is None else task.disk_mb * MB, task.files
+
+
+def _most_in_a_file(task: TaskRecord, allowed: Allowance) -> int:
+    own = allowed.quota.bytes if task.disk_mb is None else task.disk_mb * MB
+    return min(own, allowed.quota.bytes)
 
 
 def _result(ending: Ending) -> Result:
@@ -261,10 +317,24 @@ def _result(ending: Ending) -> Result:
     )
 
 
-def _with_note(result: Result, stopped: str, start: Start) -> Result:
-    """The result with what the disk had to do with it: why the watch stopped the task, or that it could not write."""
+def _met_quota(result: Result) -> Result:
+    """The end of a task that leaves a workspace in which the kernel lets nobody write: then that is why it failed.
+
+    A program that writes to memory that is a file of it gets SIGBUS.
+    """
+    if (result.reason is Reason.EXIT and result.exit_code != 0) or result.exit_code == 128 + signal.SIGBUS:
+        return replace(result, reason=Reason.DISK_QUOTA, detail=_WAS_FULL)
+    return result
+
+
+def _with_note(result: Result, task: TaskRecord, stopped: str, start: Start) -> Result:
+    """The result with what only the server knows of it: which limit of the disk, or whose limit of memory, was met."""
     if result.reason is Reason.DISK_QUOTA:
-        return replace(result, detail=stopped or start.note or result.detail)
+        own = "" if task.disk_mb is None else _LARGE_FILE.format(disk_mb=task.disk_mb)
+        return replace(result, detail=stopped or start.note or own or result.detail)
+    peak_mb = result.memory_peak_mb or 0.0
+    if result.reason is Reason.OUT_OF_MEMORY and peak_mb < _NEARLY * task.memory_mb and not result.detail:
+        return replace(result, detail=_OTHERS_MEMORY.format(used=math.ceil(peak_mb), may=task.memory_mb))
     if result.state is TaskState.FAILED and not result.detail:
         return replace(result, detail=start.note)
     return result

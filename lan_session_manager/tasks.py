@@ -7,14 +7,15 @@ import re
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from lan_session_manager import runners
-from lan_session_manager.allowances import allowance_of
+from lan_session_manager.allowances import LIMITS, TaskLimits, allowance_of, limits_of
+from lan_session_manager.destinations import NO_NETWORK
 from lan_session_manager.errors import (
     IllegalMoveError,
     InvalidInputError,
-    LimitTooHighError,
+    NetworkError,
     NotFoundError,
     QueueFullError,
     RunsHereError,
@@ -29,8 +30,8 @@ LONGEST_DESCRIPTION = 2_000
 LONGEST_COMMAND = 65_536
 _LONGEST_ARGUMENT = 131_071  # bytes: MAX_ARG_STRLEN of execve(2) without the final NUL
 LONGEST_KEY = 200
+LONGEST_NETWORK = 100
 LONGEST_ID = 300
-LEAST_MEMORY_MB = 16
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _NOT_IN_A_COMMAND = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
@@ -46,6 +47,18 @@ class Request:
     memory_mb: int | None = None
     time_s: float | None = None
     idempotency_key: str | None = None
+    network: str | None = None  # the name of a network profile
+    cores: float | None = None
+    pids: int | None = None
+    open_files: int | None = None
+    log_mb: int | None = None
+    disk_mb: int | None = None
+    files: int | None = None
+
+    @property
+    def limits(self) -> TaskLimits:
+        """The limits that it asks for."""
+        return TaskLimits(**{name: getattr(self, name) for name in LIMITS})
 
 
 @dataclass(frozen=True)
@@ -61,6 +74,7 @@ class Result:
     memory_peak_mb: float | None = None
     outputs: tuple[OutputFile, ...] = ()
     outputs_total: int = 0
+    kept_bytes: int | None = None  # what its log and records take on the disk
 
     @property
     def state(self) -> TaskState:
@@ -113,27 +127,19 @@ class Tasks:
                     what="The idempotency_key is empty. Send a text of your own choice, or leave it out."
                 )
         settings = self._settings
-        allowed_mb = allowance_of(self._store.read, settings, session_id).memory_mb
-        memory_mb = min(settings.task_memory_mb, allowed_mb) if request.memory_mb is None else request.memory_mb
-        time_s = settings.task_time_s if request.time_s is None else request.time_s
-        if memory_mb < LEAST_MEMORY_MB:
-            raise InvalidInputError(what=f"memory_mb is too small. Ask for {LEAST_MEMORY_MB} MB at least.")
-        if not time_s > 0:
-            raise InvalidInputError(what="time_s has to be more than 0 seconds.")
-        if memory_mb > allowed_mb:
-            raise LimitTooHighError(name="memory_mb", asked=memory_mb, unit="MB", allowed=allowed_mb)
-        if time_s > settings.task_time_max_s:
-            raise LimitTooHighError(
-                name="time_s", asked=f"{time_s:g}", unit="seconds", allowed=settings.task_time_max_s
-            )
+        allowed = allowance_of(self._store.read, settings, session_id)
+        network = NO_NETWORK if request.network is None else request.network
+        if network not in (NO_NETWORK, *allowed.networks):
+            asked = _text("network", network, LONGEST_NETWORK, _UNPRINTABLE)
+            raise NetworkError(asked=asked, allowed=", ".join((NO_NETWORK, *allowed.networks)))
         return NewTask(
             runner=runner,
             source_type=SourceType.USER_TRIGGERED,
             description=description,
             command=command,
-            memory_mb=memory_mb,
-            time_s=time_s,
             idempotency_key=request.idempotency_key,
+            network=network,
+            **asdict(limits_of(request.limits, allowed, settings)),
         )
 
     def submit(self, session_id: str, request: Request) -> Future[TaskRecord]:
@@ -162,7 +168,13 @@ class Tasks:
         """The request that runs a task once more, with the fields of `edits` that are given in place of its own."""
         if task.number is None:
             raise InvalidInputError(what="This task was reported by an orchestrator: only that can run it again.")
-        same = Request(task.description, task.runner, task.command, task.memory_mb or None, task.time_s or None)
+        same = Request(
+            task.description,
+            task.runner,
+            task.command,
+            network=task.network,
+            **{name: getattr(task, name) or None for name in LIMITS},
+        )
         if edits is None:
             return same
         return replace(same, **{name: value for name, value in vars(edits).items() if value not in (None, "")})

@@ -4,9 +4,10 @@ import json
 import sqlite3
 from collections.abc import Sequence
 
-from lan_session_manager.states import Reason, SessionState, TaskState
+from lan_session_manager.states import Reason, SessionState, TaskState, Verdict
 from lan_session_manager.store.faults import readable
 from lan_session_manager.store.records import (
+    ConnectionRecord,
     EventKind,
     EventRecord,
     LeaseRecord,
@@ -22,7 +23,10 @@ _SESSION = (
 )
 _TASK = """SELECT seq, id, session_id, number, state, runner, source_type, description, command, memory_mb, time_s,
     created_at, started_at, ended_at, exit_code, reason, detail, child_out_of_memory, isolation, cpu_s, memory_peak_mb,
-    outputs, outputs_total, stop_reason FROM tasks"""
+    outputs, outputs_total, stop_reason, network, cores, pids, open_files, log_mb, disk_mb, files, kept_bytes
+    FROM tasks"""
+_CONNECTION = """SELECT id, key, task_id, session_id, host, port, address, verdict, bytes_sent, bytes_received,
+    started_at, ended_at, more FROM connections"""
 _EVENT = "SELECT id, at, kind, session_id, task_id, data FROM events"
 
 
@@ -39,7 +43,7 @@ def _task(row: sqlite3.Row) -> TaskRecord:
     # By position, in the order of _TASK: a dashboard reads a hundred of these.
     seq, task_id, session_id, number, state, runner, source, description, command, memory_mb, time_s, *rest = row
     created_at, started_at, ended_at, exit_code, reason, detail, child, isolation, *rest = rest
-    cpu_s, peak, outputs, total, stop = rest
+    cpu_s, peak, outputs, total, stop, network, *limits_and_kept = rest
     return TaskRecord(
         seq,
         task_id,
@@ -65,11 +69,17 @@ def _task(row: sqlite3.Row) -> TaskRecord:
         tuple(OutputFile(*output) for output in json.loads(outputs)) if outputs != "[]" else (),
         total,
         _REASONS[stop],
+        network,
+        *limits_and_kept,
     )
 
 
 def _event(row: sqlite3.Row) -> EventRecord:
     return EventRecord(**{**dict(row), "kind": EventKind(row["kind"]), "data": json.loads(row["data"])})
+
+
+def _connection(row: sqlite3.Row) -> ConnectionRecord:
+    return ConnectionRecord(**{**dict(row), "verdict": Verdict(row["verdict"])})
 
 
 class Reads:
@@ -107,11 +117,15 @@ class Reads:
     def limits_of(self, session_id: str) -> LimitsRecord:
         """What the owner has given the session."""
         row = self._one(
-            """SELECT memory_mb, pids, cores, quota_mb, files, max_concurrent_tasks, queue_bound
+            """SELECT memory_mb, pids, cores, quota_mb, files, max_concurrent_tasks, queue_bound, networks,
+                      time_s, open_files, log_mb, logs_mb
                FROM session_limits WHERE session_id = ?""",
             session_id,
         )
-        return LimitsRecord(*row) if row else LimitsRecord()
+        if row is None:
+            return LimitsRecord()
+        networks = row["networks"]
+        return LimitsRecord(**{**dict(row), "networks": None if networks is None else tuple(json.loads(networks))})
 
     def concurrency_of_sessions(self) -> dict[str, int]:
         """How many tasks of a session run at once, for those sessions for which the owner has said it."""
@@ -207,6 +221,36 @@ class Reads:
         row = self._one("SELECT * FROM leases WHERE task_id = ?", task_id)
         return LeaseRecord(**dict(row)) if row else None
 
+    def kept_bytes_of(self, session_id: str) -> int:
+        """What the logs and records of the session's ended tasks take on the disk together, as far as measured."""
+        row = self._one(
+            "SELECT coalesce(sum(kept_bytes), 0) AS n FROM tasks WHERE session_id = ? AND kept_bytes > 0", session_id
+        )
+        return int(row["n"]) if row else 0
+
+    def oldest_kept(self, session_id: str, more_than: int, most: int) -> list[tuple[str, int]]:
+        """(task id, bytes) of the session's ended tasks whose logs and records take more than that, oldest first."""
+        rows = self._all(
+            """SELECT id, kept_bytes FROM tasks WHERE session_id = ? AND kept_bytes > 0 AND kept_bytes > ?
+               ORDER BY seq LIMIT ?""",
+            session_id,
+            more_than,
+            most,
+        )
+        return [(row["id"], row["kept_bytes"]) for row in rows]
+
+    def unmeasured(self, runners: Sequence[str], most: int) -> list[tuple[str, str]]:
+        """(task id, session id) of ended tasks that one of `runners` ran and whose logs were never measured."""
+        marks = ", ".join("?" * len(runners))
+        rows = self._all(
+            f"""SELECT id, session_id FROM tasks
+                WHERE kept_bytes IS NULL AND ended_at IS NOT NULL AND session_id IS NOT NULL AND runner IN ({marks})
+                ORDER BY seq LIMIT ?""",
+            *runners,
+            most,
+        )
+        return [(row["id"], row["session_id"]) for row in rows]
+
     def running_by_session(self) -> dict[str | None, int]:
         """How many tasks of each session run; under None those that belong to no session."""
         rows = self._all("SELECT session_id, count(*) AS n FROM tasks WHERE state = 'running' GROUP BY session_id")
@@ -251,4 +295,15 @@ class Reads:
         return [
             _event(row)
             for row in self._all(f"{_EVENT} WHERE session_id = ? ORDER BY id DESC LIMIT ?", session_id, most)
+        ]
+
+    def connections_of_task(self, task_id: str, before: int, most: int) -> list[ConnectionRecord]:
+        """The connections that a task tried to make with an id below `before`, newest first, `most` at once."""
+        rows = self._all(f"{_CONNECTION} WHERE task_id = ? AND id < ? ORDER BY id DESC LIMIT ?", task_id, before, most)
+        return [_connection(row) for row in rows]
+
+    def connections(self, before: int, most: int) -> list[ConnectionRecord]:
+        """The connections of everybody with an id below `before`, newest first, `most` at once."""
+        return [
+            _connection(row) for row in self._all(f"{_CONNECTION} WHERE id < ? ORDER BY id DESC LIMIT ?", before, most)
         ]

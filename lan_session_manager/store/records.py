@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from lan_session_manager.states import Reason, SessionState, TaskState
+from lan_session_manager.states import Reason, SessionState, TaskState, Verdict
 
 
 class SourceType(StrEnum):
@@ -89,6 +89,15 @@ class TaskRecord:
     outputs: tuple[OutputFile, ...]
     outputs_total: int
     stop_reason: Reason | None  # somebody asked for its end while it ran
+    network: str = "none"  # the name of its network profile
+    # Limits; None: none of its own (cores, disk_mb, files), or accepted before it was noted (the others).
+    cores: float | None = None
+    pids: int | None = None
+    open_files: int | None = None  # of each of its processes
+    log_mb: int | None = None
+    disk_mb: int | None = None  # that it may add to the workspace
+    files: int | None = None  # that it may add to the workspace
+    kept_bytes: int | None = None  # what its log and records take on the disk, once it has ended; None: not measured
 
 
 @dataclass(frozen=True)
@@ -102,11 +111,21 @@ class NewTask:
     memory_mb: int
     time_s: float
     idempotency_key: str | None = None
+    network: str = "none"
+    cores: float | None = None
+    pids: int | None = None
+    open_files: int | None = None
+    log_mb: int | None = None
+    disk_mb: int | None = None
+    files: int | None = None
 
 
 @dataclass(frozen=True)
 class LimitsRecord:
-    """What the owner has given one session, all its tasks together; None: as the settings have it."""
+    """What the owner has given one session; None: as the settings have it.
+
+    `time_s`, `open_files` and `log_mb` are of one task, all others of all its tasks together.
+    """
 
     memory_mb: int | None = None
     pids: int | None = None
@@ -115,6 +134,39 @@ class LimitsRecord:
     files: int | None = None
     max_concurrent_tasks: int | None = None
     queue_bound: int | None = None
+    networks: tuple[str, ...] | None = None  # names of network profiles
+    time_s: float | None = None
+    open_files: int | None = None
+    log_mb: int | None = None
+    logs_mb: int | None = None
+
+
+@dataclass(frozen=True)
+class NewConnection:
+    """A connection that a task tried to make; one that goes on is noted again, with the same key, when it ends.
+
+    With the verdict MORE it is `more` connections that are not listed one by one.
+    """
+
+    key: str
+    task_id: str
+    host: str
+    port: int  # 0: not known
+    address: str  # empty: it did not come to one
+    verdict: Verdict
+    bytes_sent: int  # by the task
+    bytes_received: int
+    started_at: float
+    ended_at: float | None
+    more: int = 0
+
+
+@dataclass(frozen=True)
+class ConnectionRecord(NewConnection):
+    """A connection as it stands in the database."""
+
+    id: int = 0  # in the order of writing
+    session_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -131,7 +183,7 @@ class EventRecord:
 
 @dataclass(frozen=True)
 class LeaseRecord:
-    """Where a started task is found again after the server has died; the fields are those of an engine's lease."""
+    """Where a started task is found again after the server has died: an engine's lease, and what its limits need."""
 
     task_id: str
     boot_id: str
@@ -140,3 +192,12 @@ class LeaseRecord:
     box_pid: int
     started_at: float
     time_limit_at: float
+    base_bytes: int | None = None  # what the session's files take without what the task is held for: `growth`
+    base_files: int | None = None
+
+    @property
+    def base(self) -> tuple[int, int] | None:
+        """Both, if they are known."""
+        if self.base_bytes is None or self.base_files is None:
+            return None
+        return self.base_bytes, self.base_files

@@ -2,15 +2,17 @@
 
 import json
 import uuid
-from dataclasses import astuple
+from collections.abc import Sequence
+from dataclasses import asdict, astuple, replace
 from typing import Any
 
-from lan_session_manager.states import Reason, SessionState, TaskState, check_session_move, check_task_move
+from lan_session_manager.states import Reason, SessionState, TaskState, Verdict, check_session_move, check_task_move
 from lan_session_manager.store.reads import Reads
 from lan_session_manager.store.records import (
     EventKind,
     LeaseRecord,
     LimitsRecord,
+    NewConnection,
     NewTask,
     SessionRecord,
     SourceType,
@@ -32,9 +34,12 @@ _TASK_EVENT = {
 _TASK_CHANGES = frozenset(
     {
         "started_at", "ended_at", "exit_code", "reason", "detail", "child_out_of_memory", "isolation", "cpu_s",
-        "memory_peak_mb", "outputs", "outputs_total",
+        "memory_peak_mb", "outputs", "outputs_total", "kept_bytes",
     }
 )  # fmt: skip
+
+LISTED = 1000  # connections of one task that have a row each
+_KEPT = 200_000  # rows of all tasks: about 40 MB
 
 
 class Transaction(Reads):
@@ -93,10 +98,12 @@ class Transaction(Reads):
     ) -> TaskRecord:
         self._connection.execute(
             """INSERT INTO tasks (id, session_id, number, state, runner, source_type, description, command, memory_mb,
-                                  time_s, created_at, idempotency_key)
-               VALUES (?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?)""",
+                                  time_s, created_at, idempotency_key, network, cores, pids, open_files, log_mb,
+                                  disk_mb, files)
+               VALUES (?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
             (task_id, session_id, number, new.runner, new.source_type, new.description, new.command, new.memory_mb,
-             new.time_s, now, new.idempotency_key),
+             new.time_s, now, new.idempotency_key, new.network, new.cores, new.pids, new.open_files, new.log_mb,
+             new.disk_mb, new.files),
         )  # fmt: skip
         self._connection.execute("UPDATE sessions SET total_tasks = total_tasks + 1 WHERE id = ?", (session_id,))
         self.add_event(now, EventKind.TASK_SUBMITTED, session_id, task_id, status=TaskState.QUEUED)
@@ -143,13 +150,68 @@ class Transaction(Reads):
 
     def set_limits(self, session_id: str, limits: LimitsRecord) -> None:
         """Give a session limits of its own, in place of those that it was given before."""
+        given = {"session_id": session_id, **asdict(limits)}
+        if limits.networks is not None:
+            given["networks"] = json.dumps(limits.networks)
+        names, marks = ", ".join(given), ", ".join("?" * len(given))
         self._connection.execute(
-            "INSERT OR REPLACE INTO session_limits VALUES (?, ?, ?, ?, ?, ?, ?, ?)", (session_id, *astuple(limits))
+            f"INSERT OR REPLACE INTO session_limits ({names}) VALUES ({marks})", tuple(given.values())
         )
+
+    def note_kept(self, task_id: str, kept_bytes: int) -> None:
+        """Note what the log and the records of an ended task take on the disk; nothing for one that is deleted."""
+        self._connection.execute("UPDATE tasks SET kept_bytes = ? WHERE id = ?", (kept_bytes, task_id))
 
     def keep_lease(self, lease: LeaseRecord) -> None:
         """Note where a started task is to be found."""
-        self._connection.execute("INSERT OR REPLACE INTO leases VALUES (?, ?, ?, ?, ?, ?, ?)", astuple(lease))
+        self._connection.execute("INSERT OR REPLACE INTO leases VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", astuple(lease))
+
+    def keep_base(self, task_id: str, base: tuple[int, int]) -> None:
+        """Note a lease's base anew."""
+        self._connection.execute("UPDATE leases SET base_bytes = ?, base_files = ? WHERE task_id = ?", (*base, task_id))
+
+    def note_connections(self, noted: Sequence[NewConnection]) -> None:
+        """Write down what connections were tried; of one task `LISTED` at most, and then how many more there were."""
+        listed: dict[str, int] = {}
+        for one in noted:
+            if one.task_id not in listed:
+                row = self._one("SELECT count(*) AS n FROM connections WHERE task_id = ?", one.task_id)
+                listed[one.task_id] = int(row["n"]) if row else 0
+            if one.verdict is not Verdict.MORE:
+                changed = self._connection.execute(
+                    """UPDATE connections SET verdict = ?, bytes_sent = ?, bytes_received = ?, ended_at = ?
+                       WHERE key = ?""",
+                    (one.verdict, one.bytes_sent, one.bytes_received, one.ended_at, one.key),
+                )
+                if changed.rowcount:
+                    continue
+                if listed[one.task_id] < LISTED:
+                    listed[one.task_id] += 1
+                    self._add_connection(one)
+                    continue
+                if one.ended_at is None:
+                    continue  # it is counted when it ends
+                one = replace(one, host="", port=0, address="", verdict=Verdict.MORE, more=1)
+            self._add_connection(replace(one, key=f"more {one.task_id}"))
+        self._connection.execute("DELETE FROM connections WHERE id <= (SELECT max(id) FROM connections) - ?", (_KEPT,))
+
+    def _add_connection(self, one: NewConnection) -> None:
+        values = {**asdict(one), "session_id": self._session_of(one.task_id)}
+        names, marks = ", ".join(values), ", ".join("?" * len(values))
+        self._connection.execute(
+            f"""INSERT INTO connections ({names}) VALUES ({marks}) ON CONFLICT (key) DO UPDATE SET
+                more = more + excluded.more, bytes_sent = bytes_sent + excluded.bytes_sent,
+                bytes_received = bytes_received + excluded.bytes_received, ended_at = excluded.ended_at""",
+            tuple(values.values()),
+        )
+
+    def _session_of(self, task_id: str) -> str | None:
+        row = self._one("SELECT session_id FROM tasks WHERE id = ?", task_id)
+        return row["session_id"] if row else None
+
+    def end_connections(self, now: float) -> None:
+        """Note that no connection goes on, as the server that made them has ended."""
+        self._connection.execute("UPDATE connections SET ended_at = ? WHERE ended_at IS NULL", (now,))
 
     def _known_session(self, session_id: str) -> SessionRecord:
         session = self.session(session_id)

@@ -4,9 +4,10 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from lan_session_manager.errors import InvalidInputError
-from lan_session_manager.tasks import LONGEST_COMMAND, LONGEST_DESCRIPTION, LONGEST_KEY, Request
+from lan_session_manager.settings import MOST_OPEN_FILES
+from lan_session_manager.tasks import LONGEST_COMMAND, LONGEST_DESCRIPTION, LONGEST_KEY, LONGEST_NETWORK, Request
 
+_MOST = 2**53  # what a JSON number can count to
 _Id = Annotated[str, Field(max_length=LONGEST_KEY)]
 
 
@@ -17,8 +18,15 @@ class _Body(BaseModel):
 class Limits(_Body):
     """What a task asks to be allowed."""
 
-    memory_mb: int | None = Field(None, ge=16, le=2**31, description="MB of memory")
-    time_s: float | None = Field(None, gt=0, le=10**9, description="seconds that it may run", allow_inf_nan=False)
+    # What is too little or too much is said by `allowances`, which knows what the session may use.
+    memory_mb: int | None = Field(None, le=_MOST, description="MB of memory, 16 at least")
+    time_s: float | None = Field(None, le=_MOST, description="seconds that it may run", allow_inf_nan=False)
+    cores: float | None = Field(None, le=_MOST, description="processor cores, 0.05 at least", allow_inf_nan=False)
+    pids: int | None = Field(None, le=_MOST, description="processes and threads, 16 at least")
+    open_files: int | None = Field(None, le=_MOST, description="open files of each process, 64 at least")
+    log_mb: int | None = Field(None, le=_MOST, description="MB of disk for its log, 1 at least")
+    disk_mb: int | None = Field(None, le=_MOST, description="MB that it may add to the workspace, 1 at least")
+    files: int | None = Field(None, le=_MOST, description="files that it may add to the workspace, 1 at least")
 
 
 class SessionLimits(_Body):
@@ -31,6 +39,13 @@ class SessionLimits(_Body):
     files: int | None = Field(None, ge=1, le=250_000, description="files that it may have")
     max_concurrent_tasks: int | None = Field(None, ge=1, le=1000, description="tasks that run at once")
     queue_bound: int | None = Field(None, ge=1, le=1_000_000, description="tasks that may wait")
+    networks: list[str] | None = Field(None, max_length=100, description="network profiles that its tasks may ask for")
+    time_s: float | None = Field(None, gt=0, le=10**9, description="seconds that a task may run", allow_inf_nan=False)
+    open_files: int | None = Field(
+        None, ge=64, le=MOST_OPEN_FILES, description="files that each process of a task may have open"
+    )
+    log_mb: int | None = Field(None, ge=1, le=65_536, description="MB of disk for the log of a task")
+    logs_mb: int | None = Field(None, ge=1, le=2**31, description="MB that the logs of its ended tasks may take")
 
 
 class Submit(_Body):
@@ -40,16 +55,19 @@ class Submit(_Body):
     runner: str | None = Field(None, max_length=100, description="shell, python or swarm; without one the server picks")
     command: str | None = Field(None, max_length=LONGEST_COMMAND, description="what runs; by default the description")
     limits: Limits | None = None
-    network: str | None = Field(None, max_length=100, description="none")
+    network: str | None = Field(None, max_length=LONGEST_NETWORK, description="none, or a network profile by its name")
     idempotency_key: _Id | None = Field(None, min_length=1, description="the same key is the same task")
 
     def request(self) -> Request:
-        """What it asks for. Raises InvalidInputError for a network that is not there."""
-        if self.network not in (None, "none"):
-            raise InvalidInputError(what="There is no such network profile here. Leave it out, or send none.")
+        """What it asks for."""
         limits = self.limits or Limits()
         return Request(
-            self.description, self.runner, self.command, limits.memory_mb, limits.time_s, self.idempotency_key
+            self.description,
+            self.runner,
+            self.command,
+            idempotency_key=self.idempotency_key,
+            network=self.network,
+            **limits.model_dump(),
         )
 
 
@@ -59,11 +77,12 @@ class Rerun(_Body):
     description: str | None = Field(None, max_length=LONGEST_DESCRIPTION)
     command: str | None = Field(None, max_length=LONGEST_COMMAND)
     limits: Limits | None = None
+    network: str | None = Field(None, max_length=LONGEST_NETWORK)
 
     def edits(self) -> Request:
         """The fields that are given."""
         limits = self.limits or Limits()
-        return Request(self.description or "", None, self.command, limits.memory_mb, limits.time_s)
+        return Request(self.description or "", None, self.command, network=self.network, **limits.model_dump())
 
 
 class Complete(_Body):

@@ -41,7 +41,22 @@ def test_only_the_owner_sees_and_sets_them(guest: httpx.Client, admin: httpx.Cli
     assert admin.get("/api/admin/session/127.0.0.77/limits").status_code == 404
 
 
-@pytest.mark.parametrize("body", [{"memory_mb": 1}, {"pids": 0}, {"cores": 0}, {"files": 10**9}, {"quota_mb": "many"}])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"memory_mb": 1},
+        {"pids": 0},
+        {"cores": 0},
+        {"files": 10**9},
+        {"quota_mb": "many"},
+        {"time_s": 0},
+        {"time_s": "1"},
+        {"open_files": 63},
+        {"open_files": 65_537},
+        {"log_mb": 0},
+        {"logs_mb": 0.5},
+    ],
+)
 def test_what_cannot_be_is_refused(guest: httpx.Client, admin: httpx.Client, body: dict[str, Any]) -> None:
     assert admin.put("/api/admin/session/127.0.0.3/limits", json=body).status_code == 422
 
@@ -53,7 +68,8 @@ def test_what_is_given_counts_and_what_is_left_out_is_as_the_settings_have_it(
     got = _give(admin, "127.0.0.3", memory_mb=700, max_concurrent_tasks=2)
     assert got["limits"] == {
         "memory_mb": 700, "pids": 1024, "cores": got["limits"]["cores"], "quota_mb": 20, "files": 200_000,
-        "max_concurrent_tasks": 2, "queue_bound": 100,
+        "max_concurrent_tasks": 2, "queue_bound": 100, "time_s": 86_400, "open_files": got["limits"]["open_files"],
+        "log_mb": 256, "logs_mb": 512, "networks": [],
     }  # fmt: skip
     board = guest.get("/api/dashboard/127.0.0.3").json()
     assert (board["permissions"]["max_concurrent_tasks"], board["permissions"]["workspace_quota_mb"]) == (2, 20)

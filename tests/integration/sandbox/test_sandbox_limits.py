@@ -9,7 +9,6 @@ import pytest
 
 from lan_session_manager.engine.base import BoxStartError
 from lan_session_manager.engine.local import LocalEngine
-from lan_session_manager.logs import FULL
 from lan_session_manager.states import Reason
 from tests.integration.sandbox.room import MB, Room
 
@@ -244,36 +243,6 @@ print(time.process_time() - begun)
     ran = room.python(burn, cpu_cores=0.25)
     assert float(ran.out) < 0.5  # a quarter of a second, and what the kernel gives ahead at both ends
     assert float(ran.out) < ran.ending.usage.cpu_s < 0.5 + 1  # the interpreter's own start is in it
-
-
-def test_a_log_keeps_its_beginning_and_is_bounded_while_the_task_goes_on(room: Room) -> None:
-    ran = room.sh("for i in {1..20000}; do echo line $i of some length; done; exit 4", limits={"log_bytes": 64 * 1024})
-    assert ran.code == 4
-    assert ran.out.startswith("line 1 of some length\n")
-    assert len(ran.out) < 64 * 1024
-    assert re.fullmatch(r"(line \d+ of some length\n)+(line.*)?", ran.out)
-    assert "more than its log may hold" in ran.ending.detail
-
-
-@pytest.mark.parametrize(
-    "script", ["yes a line", "head -c 1M /dev/zero | tr '\\0' x; sleep 60", "while printf .; do :; done"]
-)
-def test_whoever_follows_a_log_is_told_when_it_is_full_and_what_is_on_disk_is_bounded(room: Room, script: str) -> None:
-    job = room.job("/bin/bash", "-c", script, limits={"log_bytes": 64 * 1024})
-
-    async def work(engine: LocalEngine) -> None:
-        await engine.start(job)
-        said, follower = b"", engine.follow(job.task_id, 0)
-        while not said.endswith(FULL):
-            said += (await asyncio.wait_for(anext(follower), 20)).data
-        await follower.aclose()
-        assert await engine.log_size(job.task_id) == len(said)
-        await engine.cancel(job.task_id, Reason.CANCELLED_BY_USER)
-        await asyncio.wait_for(engine.ended(job.task_id), 20)
-        assert await engine.log_size(job.task_id) == len(said)
-        assert engine.log_path(job.task_id).stat().st_size < 80 * 1024
-
-    room.with_engine(work)
 
 
 def test_limits_of_a_session_can_be_changed_while_a_task_of_it_runs(room: Room) -> None:
