@@ -51,6 +51,20 @@ class Reason(StrEnum):
     DEPENDENCY_FAILED = "dependency_failed"  # a task that it waited for did not complete
 
 
+class Verdict(StrEnum):
+    """What became of a connection that a task tried to make through its network profile: a closed list."""
+
+    ALLOWED = "allowed"  # it was made
+    NOT_LISTED = "not_listed"  # the profile does not have this host with this port
+    BLOCKED_ADDRESS = "blocked_address"  # this machine, its networks, or another address that no task reaches
+    NO_ADDRESS = "no_address"  # the name has no address, or none was found in time
+    UNREACHABLE = "unreachable"  # nothing answered at the address
+    BAD_REQUEST = "bad_request"  # what the task sent is not a request that a proxy takes
+    TOO_SLOW = "too_slow"  # the task did not send a whole request in time
+    STOPPED = "stopped"  # the task or the server ended before it was decided
+    MORE = "more"  # no connection: so many more were tried than are listed
+
+
 ENDED_TASK_STATES = frozenset({TaskState.COMPLETED, TaskState.FAILED, TaskState.CANCELLED})
 
 TASK_MOVES: Mapping[TaskState, frozenset[TaskState]] = MappingProxyType(

@@ -130,12 +130,13 @@ function showTask(task) {
 }
 
 /**
- * @param {{command: string, runner: string, limits: object}} draft
+ * @param {{command: string, runner: string, limits: object, network: string}} draft
  * @param {string} key the same for every attempt to send this draft, so that it becomes one task
  * @throws {import("./api.js").ApiError}
  */
-export async function submit({ command, runner, limits }, key) {
-  const answer = await api.submitTask({ description: titleOf(command), command, runner, limits, idempotency_key: key });
+export async function submit({ command, runner, limits, network }, key) {
+  const description = titleOf(command);
+  const answer = await api.submitTask({ description, command, runner, limits, network, idempotency_key: key });
   if (answer.task) showTask(answer.task);
 }
 

@@ -8,11 +8,11 @@ import { T } from "./text.js";
 import { clearAttached, uploads } from "./uploads.js";
 
 function recalled() {
-  const blank = { command: "", runner: "", limits: {} };
+  const blank = { command: "", runner: "", limits: {}, network: "" };
   try {
-    const { command, runner, limits } = JSON.parse(recall("draft") ?? "{}");
+    const { command, runner, limits, network } = JSON.parse(recall("draft") ?? "{}");
     if (typeof command !== "string" || typeof runner !== "string") return blank;
-    return { command, runner, limits: limits && typeof limits === "object" ? limits : {} };
+    return { command, runner, limits: limits && typeof limits === "object" ? limits : {}, network };
   } catch {
     return blank;
   }
@@ -20,11 +20,11 @@ function recalled() {
 
 export const draft = createStore({ ...recalled(), sending: false, error: "", key: "" });
 
-/** @param {{command?: string, runner?: string, limits?: object}} changes */
+/** @param {{command?: string, runner?: string, limits?: object, network?: string}} changes */
 export function edit(changes) {
   draft.set({ ...changes, error: "", key: "" });
-  const { command, runner, limits } = draft.get();
-  remember("draft", JSON.stringify({ command, runner, limits }));
+  const { command, runner, limits, network } = draft.get();
+  remember("draft", JSON.stringify({ command, runner, limits, network }));
 }
 
 /** @param {any} dash @param {any} written the draft @returns {string} its runner, or the first one there is */
@@ -32,6 +32,9 @@ export function runnerOf(dash, written) {
   const names = dash.runners.map((runner) => runner.name);
   return names.includes(written.runner) ? written.runner : (names[0] ?? "");
 }
+
+/** @param {string[]} networks that may be chosen @param {any} written the draft @returns {string} its network profile */
+export const networkOf = (networks, written) => (networks.includes(written.network) ? written.network : "none");
 
 /**
  * @param {any} dash
@@ -80,7 +83,12 @@ export async function sendDraft() {
   draft.set({ sending: true, error: "", key });
   try {
     await submit(
-      { command: written.command.trim(), runner: runnerOf(dash, written), limits: limitsOf(dash, written) },
+      {
+        command: written.command.trim(),
+        runner: runnerOf(dash, written),
+        limits: limitsOf(dash, written),
+        network: networkOf(dash.permissions.networks, written),
+      },
       key,
     );
     edit({ command: "" });

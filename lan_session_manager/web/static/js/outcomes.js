@@ -46,7 +46,7 @@ export function failureLine(task) {
     case "signal":
       return O.signal(signalName(task));
     case "out_of_memory": {
-      const why = O.memory(task.limits.memory_mb);
+      const why = detail ? O.because(O.memoryOf, detail) : O.memory(task.limits.memory_mb);
       return task.exit_code === null ? why[0].toUpperCase() + why.slice(1) : O.exitWith(task.exit_code, why);
     }
     case "time_limit":
@@ -111,7 +111,7 @@ export function failure(task, dashboard) {
       return result(O.titles.signal(signalName(task)), O.bodies.signal);
     case "out_of_memory":
       return result(
-        O.titles.out_of_memory(task.limits.memory_mb),
+        noteOf(task) ? O.titles.outOfMemory : O.titles.out_of_memory(task.limits.memory_mb),
         O.bodies.out_of_memory(ran > 0 ? duration(ran) : "", task.exit_code),
         moreMemory(),
       );
@@ -121,7 +121,7 @@ export function failure(task, dashboard) {
       return result(O.titles.time_limit(task.limits.time_s), O.bodies.time_limit(task.limits.time_s), rerun);
     }
     case "disk_quota":
-      return result(O.titles.disk_quota(dashboard.permissions.workspace_quota_mb), O.bodies.disk_quota);
+      return result(O.titles.disk_quota, O.bodies.disk_quota);
     case "session_ended":
     case "lost":
     case "start_failed":

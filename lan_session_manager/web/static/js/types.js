@@ -22,7 +22,8 @@
  * @property {boolean} child_out_of_memory
  * @property {string | null} isolation
  * @property {string} network
- * @property {{memory_mb: number, time_s: number}} limits
+ * @property {{memory_mb: number, time_s: number, cores: number | null, pids: number | null, open_files: number | null,
+ *   log_mb: number | null, disk_mb: number | null, files: number | null}} limits null: none of its own
  * @property {{cpu_s: number, memory_peak_mb: number} | null} usage
  * @property {{path: string, size: number}[]} outputs
  * @property {number} outputs_total

@@ -1,7 +1,18 @@
 /** Where a task is written: runner, command, files, limits, and how many may run. */
 
 import { useDragOver } from "../drag.js";
-import { canRun, canSend, draft, edit, isUploading, limitsOf, quoted, runnerOf, sendDraft } from "../draft.js";
+import {
+  canRun,
+  canSend,
+  draft,
+  edit,
+  isUploading,
+  limitsOf,
+  networkOf,
+  quoted,
+  runnerOf,
+  sendDraft,
+} from "../draft.js";
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../html.js";
 import { runningCount } from "../store.js";
 import { T } from "../text.js";
@@ -49,7 +60,12 @@ function useGrowing(command, open) {
 
 /** The form over the task list; docked at the bottom on a phone, where it opens when it is used. */
 export function Composer() {
-  const dash = useStore(({ dash: all }) => ({ runners: all.runners, limits: all.limits, runs: canRun(all) }));
+  const dash = useStore(({ dash: all }) => ({
+    runners: all.runners,
+    limits: all.limits,
+    networks: all.permissions.networks,
+    runs: canRun(all),
+  }));
   const lost = useStore((state) => state.connection.lost);
   const written = useStore((state) => state, draft);
   const list = useStore((state) => state.list, uploads);
@@ -118,7 +134,7 @@ export function Composer() {
         <input type="file" multiple hidden ref=${picker} onChange=${attach} />
         ${chips.map((one) => html`<${Chip} key=${one.id} one=${one} lost=${lost} insert=${insert} />`)}
         <span class="grow"></span>
-        <${Options} dash=${dash} limits=${limits} />
+        <${Options} dash=${dash} limits=${limits} network=${networkOf(dash.networks, written)} />
         <${Slots} lost=${lost} waiting=${isUploading(list)} />
         <button class="btn btn--lg btn--primary phone-hide" type="submit" disabled=${!ready}>
           ${written.sending ? T.composer.sending : T.composer.run} <kbd>${KEYS}</kbd>

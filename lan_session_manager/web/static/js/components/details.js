@@ -1,6 +1,6 @@
 /** The facts of a run and of its sandbox; for a failed one first why, and what mends it. */
 
-import { clock, duration, ms, sizeMb, visible, visibleText } from "../format.js";
+import { clock, count, duration, ms, sizeMb, visible, visibleText } from "../format.js";
 import { html } from "../html.js";
 import { exitLine, hasEnded, noteOf, ranFor } from "../outcomes.js";
 import { T } from "../text.js";
@@ -43,12 +43,25 @@ function isolationFact(grade) {
   return grade === "full" ? F.isolationFull : F.isolationOther(visible(grade));
 }
 
+function ownLimits(limits) {
+  const own = [
+    [F.cores, limits.cores, String],
+    [F.pids, limits.pids, count],
+    [F.openFiles, limits.open_files, count],
+    [F.logKept, limits.log_mb, sizeMb],
+    [F.mayAdd, limits.disk_mb, sizeMb],
+    [F.mayAddFiles, limits.files, count],
+  ];
+  return own.filter(([, value]) => value !== null).map(([name, value, words]) => [name, words(value)]);
+}
+
 function sandboxFacts(task) {
   return [
     [F.isolation, isolationFact(task.isolation)],
     [F.network, task.network === "none" ? F.networkNone : visible(task.network)],
     [F.memory, sizeMb(task.limits.memory_mb)],
     [F.time, duration(task.limits.time_s)],
+    ...ownLimits(task.limits),
     [F.canRead, F.canReadWhat],
     [F.canWrite, F.canWriteWhat],
   ];

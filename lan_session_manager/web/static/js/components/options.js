@@ -1,4 +1,4 @@
-/** The limits of the task being written. */
+/** The limits and the network of the task being written. */
 
 import { edit } from "../draft.js";
 import { duration, sizeMb } from "../format.js";
@@ -18,9 +18,22 @@ function Choice({ id, label, limit, value, words, onChange }) {
     </select>`;
 }
 
-/** @param {{dash: any, limits: {memory_mb: number, time_s: number}}} props */
-export function Options({ dash, limits }) {
-  const summary = T.composer.summary(duration(limits.time_s), sizeMb(limits.memory_mb));
+function Network({ networks, value }) {
+  if (!networks.length) {
+    return html`<span class="label">${T.composer.network}</span><span class="fact">${T.composer.networkNone}</span>`;
+  }
+  return html`<label for="opt-network">${T.composer.network}</label>
+    <select class="sel" id="opt-network" value=${value} onChange=${(event) => edit({ network: event.target.value })}>
+      ${["none", ...networks].map((name) => html`<option key=${name} value=${name} selected=${name === value}>
+        ${name === "none" ? T.composer.networkOff : name}
+      </option>`)}
+    </select>
+    <span class="hint">${T.composer.networkHint}</span>`;
+}
+
+/** @param {{dash: any, limits: {memory_mb: number, time_s: number}, network: string}} props */
+export function Options({ dash, limits, network }) {
+  const summary = T.composer.summary(duration(limits.time_s), sizeMb(limits.memory_mb), network);
   const face = html`<${Icon} name="tune" /><span class="opts-long">${summary}</span>
     <span class="opts-short">${T.composer.options}</span><${Icon} name="down" />`;
   return html`<${Popover} className="opts" buttonClass="btn btn--quiet" name=${`${T.composer.options}: ${summary}`}
@@ -31,7 +44,7 @@ export function Options({ dash, limits }) {
       <${Choice} id="opt-memory" label=${T.composer.memory} limit=${dash.limits.memory_mb} value=${limits.memory_mb}
         words=${sizeMb} onChange=${(memory_mb) => edit({ limits: { ...limits, memory_mb } })} />
       <span class="hint">${T.composer.memoryHint}</span>
-      <span class="label">${T.composer.network}</span><span class="fact">${T.composer.networkNone}</span>
+      <${Network} networks=${dash.networks} value=${network} />
     </div>`}
   <//>`;
 }
