@@ -186,6 +186,10 @@ class Dispatcher:
         if lease is not None:
             record = self._store.read.lease(task.id)
             self._disk.adopt(task.id, session, _most(task), record.base if record else None)
+            with contextlib.suppress(
+                OSError, LSMError
+            ):  # it runs all the same; from here on the kernel keeps its quota
+                await asyncio.to_thread(self._sessions.workspace(session).create)
             await self._keep(lease)
             return start, None
         try:

@@ -62,6 +62,68 @@ class ForwardedError(LSMError):
     code = "forwarded"
 
 
+class HostHeaderError(LSMError):
+    """The Host header of this request is missing, given twice, or no host. Send one, such as 192.168.1.5:5000."""
+
+    status = 400
+    code = "host"
+
+
+class ForwardedHostError(LSMError):
+    """The proxy in between sent an X-Forwarded-Host or X-Forwarded-Proto header that is not one host or one scheme. Its
+    owner should mend it.
+    """
+
+    status = 400
+    code = "forwarded"
+
+
+class MisdirectedError(LSMError):
+    """This server does not go by {host}. Open it by its IP address or its own host name, or have its owner add that
+    name to LSM_ALLOWED_HOSTS.
+    """
+
+    status = 421
+    code = "misdirected"
+
+
+class CrossSiteError(LSMError):
+    """This request comes from another site than this server's own page, so nothing was done. Use the page at the
+    server's own address; a program sends neither Origin nor cookies.
+    """
+
+    status = 403
+    code = "cross_site"
+
+
+class ContentTypeError(LSMError):
+    """This address takes JSON only. Send the body as application/json."""
+
+    status = 415
+    code = "content_type"
+
+
+class HandshakeError(LSMError):
+    """This is no handshake of a WebSocket. Connect with a WebSocket client of version 13."""
+
+    status = 400
+    code = "handshake"
+
+
+class RequestError(LSMError):
+    """This is no valid HTTP request. Send one of version 1.1."""
+
+    status = 400
+    code = "request"
+
+
+class HeadersTooLargeError(LSMError):
+    """The headers of this request are too large. Send fewer or shorter ones."""
+
+    status = 431
+    code = "headers"
+
+
 class SecurityError(LSMError):
     """This path is outside of the session's workspace. Give a path below inputs/, outputs/, temp/ or shared/."""
 
@@ -108,6 +170,13 @@ class LimitTooHighError(LSMError):
     code = "limit_too_high"
 
 
+class NetworkError(LSMError):
+    """There is no network {asked} for this session. Choose one of: {allowed}."""
+
+    status = 422
+    code = "no_such_network"
+
+
 class QuotaError(LSMError):
     """The workspace is full: {quota_mb} MB may be used, and this needs more. Delete files, then try again."""
 
@@ -116,7 +185,9 @@ class QuotaError(LSMError):
 
 
 class TooManyFilesError(LSMError):
-    """The workspace is full: {quota_files} files may be in it, and this is one more. Delete files, then try again."""
+    """The workspace is full: {quota_files} files and directories may be in it, and this is one more. Delete files, then
+    try again.
+    """
 
     status = 413
     code = "workspace_full"
@@ -184,6 +255,22 @@ class StorageError(LSMError):
     code = "storage"
 
 
+class VolumeError(LSMError):
+    """The workspace of this session cannot be opened: {why}. Its files are left as they are. The owner sees more in the
+    server's log, and what to do in docs/operations.md.
+    """
+
+    status = 503
+    code = "volume"
+
+
+class TooManySessionsError(LSMError):
+    """This server has user ids for {most} sessions, and all are taken. Its owner can give it more: docs/operations.md."""
+
+    status = 503
+    code = "too_many_sessions"
+
+
 class RangeError(LSMError):
     """The range starts after the end: there are {size} bytes. Ask for an earlier one."""
 
@@ -201,3 +288,9 @@ class DataDirError(LSMError):
     """The server cannot use the data directory {path}: {why}. Give another --data-dir."""
 
     code = "data_dir"
+
+
+class HardQuotaError(LSMError):
+    """The server cannot have the kernel keep the disk quota: {why}. Mend that, or set LSM_QUOTA_MODE to "watch"."""
+
+    code = "hard_quota"

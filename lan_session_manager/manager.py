@@ -30,7 +30,8 @@ from lan_session_manager.settings import STATE_DIR, Settings, load_settings
 from lan_session_manager.store import Store
 from lan_session_manager.store.records import SessionRecord, SourceType, TaskRecord
 from lan_session_manager.tasks import Request, Tasks
-from lan_session_manager.workspace import Workspaces
+from lan_session_manager.workspace import Volumes, Workspaces
+from lan_session_manager.workspace.quota_mode import kept_volumes, line_of
 
 DEFAULT_DATA_DIR = "user_sessions"
 
@@ -44,15 +45,17 @@ class LANSessionManager:
         *,
         settings: Settings | None = None,
         isolation: Isolation | None = None,
+        volumes: Volumes | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         """Open the data directory, making it if it is not there.
 
-        `isolation` is what the server's self-test found; only the server knows. Raises StorageError, and
+        `isolation` is what the server's self-test found, and `volumes` what it keeps quotas with; only the server
+        knows. Raises StorageError, and
         pydantic.ValidationError for a setting that does not fit.
         """
         self.data_dir = Path(base_dir).absolute()
-        self.workspaces = Workspaces(self.data_dir)
+        self.workspaces = Workspaces(self.data_dir, volumes if volumes is not None else kept_volumes(self.data_dir))
         self.workspaces.prepare()
         self.state_dir = self.data_dir / STATE_DIR
         self.settings = settings if settings is not None else load_settings(self.data_dir)
@@ -63,6 +66,11 @@ class LANSessionManager:
         self.watch = Watch(self.data_dir, clock)
         self.activity = Activity(self.store, self.settings, self.watch, isolation, clock)
         self.activity_tracker = ActivityTracker(self)
+
+    @property
+    def quota_line(self) -> str:
+        """How the disk quotas of sessions are kept, for people."""
+        return line_of(self.workspaces.volumes, self.settings.quota_mode)
 
     def close(self) -> None:
         """Let go of the database. The manager cannot be used after."""

@@ -7,7 +7,8 @@ from concurrent.futures import Future
 from lan_session_manager import runners
 from lan_session_manager.addresses import Address
 from lan_session_manager.allowances import allowance_of
-from lan_session_manager.sandbox.box import TASK_UID, user_range
+from lan_session_manager.errors import TooManySessionsError
+from lan_session_manager.sandbox.box import TASK_UID, NoUserIdsError, last_slot, user_range
 from lan_session_manager.settings import Settings
 from lan_session_manager.states import Reason, SessionState, TaskState
 from lan_session_manager.store import Store, Transaction
@@ -67,8 +68,25 @@ class Sessions:
         return session
 
     def workspace(self, session: SessionRecord) -> Workspace:
-        """The session's workspace, which belongs to the user that its tasks run as."""
-        return self._workspaces.workspace(session.name, user_range(session.user_slot) + TASK_UID)
+        """The session's workspace, which belongs to the user that its tasks run as. Raises TooManySessionsError."""
+        try:
+            uid = user_range(session.user_slot) + TASK_UID
+        except NoUserIdsError:
+            raise TooManySessionsError(most=last_slot() + 1) from None
+        return self._workspaces.workspace(
+            session.name,
+            uid,
+            quota=lambda: self.quota(session),
+            is_idle=lambda: not self._has_boxes(session),
+        )
+
+    def _has_boxes(self, session: SessionRecord) -> bool:
+        running = [task for task in self._store.read.live_tasks_of(session.id) if task.state is TaskState.RUNNING]
+        return any(self._store.read.lease(task.id) for task in running if task.runner in runners.SANDBOXED)
+
+    def release(self, session: SessionRecord) -> None:
+        """Let go of what the host keeps for the session's workspace; its files stay."""
+        self._workspaces.release(session.name)
 
     def quota(self, session: SessionRecord) -> Quota:
         """What the session's files may take."""

@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,14 +22,15 @@ from typing import Self
 
 import psutil
 
+from lan_session_manager.sandbox import launcher
 from lan_session_manager.sandbox.box import SandboxError
-from lan_session_manager.sandbox.boxes import RUN_DIR, instance_id
+from lan_session_manager.sandbox.boxes import instance_id
 from lan_session_manager.sandbox.cgroups import find_cgroups
 from lan_session_manager.sandbox.host import read_mounts
 from lan_session_manager.settings import STATE_DIR
 
 ROOT = Path(__file__).parents[1]
-_START_S = 60
+_START_S = 120  # also in an emulated machine
 _STOP_S = 20
 # Runs behind the prefix as well: from elsewhere the server of a namespace cannot be reached.
 _WAIT = """
@@ -132,9 +134,9 @@ def start_server(
 
 
 def remove_leftovers(data_dir: Path) -> None:
-    """End every box of the server over `data_dir`, by process id, and remove its cgroups and its run directory."""
+    """End every box of the server over `data_dir`, by process id, and remove its cgroups, run directory and mounts."""
     instance = instance_id(data_dir)
-    run_dir = RUN_DIR / instance
+    run_dir = launcher.run_dir() / instance
     # Again, as the server may have been making a box at the moment when it ended.
     while monitors := [process for process in psutil.process_iter(["name"]) if _is_monitor(process, run_dir)]:
         # With the first process of a box all of it ends; its monitor then writes the end down and goes.
@@ -146,6 +148,12 @@ def remove_leftovers(data_dir: Path) -> None:
     with contextlib.suppress(SandboxError):  # a machine without cgroups has no boxes either
         find_cgroups(instance, read_mounts()).remove()
     shutil.rmtree(run_dir, ignore_errors=True)
+    # The deepest first, and again, as one may have been mounted over another. What just ended may still be in one.
+    end = time.monotonic() + _STOP_S
+    while points := [mount.point for mount in read_mounts() if mount.point.is_relative_to(data_dir.resolve())]:
+        point = max(points, key=lambda point: len(point.parts))
+        if subprocess.run(["umount", point], check=time.monotonic() > end).returncode:
+            time.sleep(0.1)
 
 
 def _is_monitor(process: psutil.Process, run_dir: Path) -> bool:
