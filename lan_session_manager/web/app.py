@@ -9,11 +9,14 @@ from fastapi import FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
+from lan_session_manager.audit import Audit
 from lan_session_manager.diskwatch import DiskWatch
 from lan_session_manager.dispatcher import Dispatcher
+from lan_session_manager.errors import LSMError
 from lan_session_manager.version import __version__
 from lan_session_manager.web import (
     routes_admin,
+    routes_connections,
     routes_files,
     routes_live,
     routes_sessions,
@@ -28,7 +31,7 @@ from lan_session_manager.web.services import Services
 _log = logging.getLogger(__name__)
 
 _SWEEP_S = 10.0
-_ERRORS = (400, 401, 403, 404, 405, 409, 413, 416, 422, 429, 503, 507)
+_ERRORS = (400, 401, 403, 404, 405, 409, 413, 415, 416, 421, 422, 429, 503, 507)
 
 
 def create_app(services: Services) -> FastAPI:
@@ -44,11 +47,19 @@ def create_app(services: Services) -> FastAPI:
     )
     app.state.services = services
     app.state.hub = Hub(services.manager)
-    for routes in (routes_admin, routes_system, routes_sessions, routes_tasks, routes_files, routes_live):
+    for routes in (
+        routes_admin,
+        routes_connections,
+        routes_system,
+        routes_sessions,
+        routes_tasks,
+        routes_files,
+        routes_live,
+    ):
         app.include_router(routes.router)
     app.mount("/static", GZipMiddleware(StaticFiles(directory=routes_system.STATIC)), name="static")
     add_error_handlers(app)
-    app.add_middleware(Guard)
+    app.add_middleware(Guard, admission=services.admission)
     return app
 
 
@@ -77,6 +88,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         )
         dispatcher.attach(feed)
         running += [_kept_running("dispatcher", dispatcher.run), _kept_running("disk watch", disk.run)]
+    audit = Audit(manager.store, services.journal)
+    running.append(_kept_running("audit", audit.run))
     tasks = [asyncio.create_task(part) for part in running]
     try:
         yield
@@ -85,6 +98,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         await services.engine.close()
+        with contextlib.suppress(LSMError):
+            await audit.flush()
         await asyncio.to_thread(manager.close)
 
 
@@ -109,6 +124,7 @@ def _sweep(services: Services, hub: Hub) -> Callable[[], Awaitable[None]]:
                 _log.info("session %s expired", session.name)
                 try:
                     await services.engine.release(session.name)
+                    await asyncio.to_thread(services.manager.sessions.release, session)
                 except OSError:
                     _log.exception("what the kernel keeps of session %s could not be removed", session.name)
 

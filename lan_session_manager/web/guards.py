@@ -1,4 +1,4 @@
-"""What holds for every request: headers of every answer, the size of bodies, one shape of error."""
+"""What holds for every request: who is let in, headers of every answer, the size of bodies, one shape of error."""
 
 import logging
 from typing import Any
@@ -19,23 +19,12 @@ from lan_session_manager.errors import (
     QueueFullError,
     TooLargeError,
 )
+from lan_session_manager.web.admission import Admission, takes_bytes
+from lan_session_manager.web.headers import HEADERS, TLS_HEADERS
 
 _log = logging.getLogger(__name__)
 
 JSON_BYTES = 512 * 1024  # the longest command, each of its characters escaped
-UNBOUNDED = "/files/"  # uploads are bounded where they are written
-
-_HEADERS = {
-    "content-security-policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    ),
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-    "cross-origin-resource-policy": "same-origin",
-    "permissions-policy": "camera=(), microphone=(), geolocation=(), payment=(), usb=()",
-    "cache-control": "no-store",
-}
 
 _SENTENCES = {
     400: "The body of this request is not valid JSON in UTF-8. Send a JSON object as application/json.",
@@ -50,14 +39,17 @@ _RETRY_AFTER = {QueueFullError: "5", BusyError: "2"}
 
 
 class Guard:
-    """The outermost layer of the application: bounds what comes in, and marks what goes out."""
+    """The outermost layer of the application: keeps out what has no business here, bounds what comes in, and marks what
+    goes out.
+    """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, admission: Admission) -> None:
         self._app = app
+        self._admission = admission
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, with a bounded body and with the headers that every answer has."""
-        if scope["type"] != "http":
+        """Pass a request on that may come in, with a bounded body and with the headers that every answer has."""
+        if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
 
@@ -65,22 +57,36 @@ class Guard:
 
         async def send_marked(message: Message) -> None:
             nonlocal begun
-            if message["type"] == "http.response.start":
-                begun = True
-                headers = MutableHeaders(scope=message)
-                if scope["path"].startswith("/static/"):
-                    headers.setdefault("cache-control", "no-cache")  # kept, and asked for anew by its ETag
-                for name, value in _HEADERS.items():
-                    headers.setdefault(name, value)
+            if message["type"] == "websocket.close" and not begun:  # no route, or none that takes it
+                await error_response(NotFoundError())(scope, receive, send_marked)
+                return
+            begun = True
+            if message["type"] in ("http.response.start", "websocket.http.response.start"):
+                self._mark(scope, message)
             await send(message)
 
-        bounded = receive if UNBOUNDED in scope["path"] else _bounded(scope, receive)
+        try:
+            self._admission.check(scope)
+        except LSMError as error:
+            await error_response(error)(scope, receive, send_marked)
+            return
+        bounded = receive if scope["type"] == "websocket" or takes_bytes(scope) else _bounded(scope, receive)
         try:
             await self._app(scope, bounded, send_marked)
         except Exception:
             if not begun:  # here, because the framework's own answer would come from outside of this layer
                 await error_response(InternalError())(scope, receive, send_marked)
             raise
+
+    def _mark(self, scope: Scope, message: Message) -> None:
+        headers = MutableHeaders(scope=message)
+        if scope["path"].startswith("/static/") and message["status"] < 400:
+            headers.setdefault("cache-control", "no-cache")  # kept, and asked for anew by its ETag
+        for name, value in HEADERS.items():
+            headers.setdefault(name, value)
+        if self._admission.is_tls(scope):
+            for name, value in TLS_HEADERS.items():
+                headers.setdefault(name, value)
 
 
 def _bounded(scope: Scope, receive: Receive) -> Receive:

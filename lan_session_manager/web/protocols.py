@@ -5,12 +5,20 @@ relied on. Source of the figures: a browser's headers stay below 16 KiB and come
 """
 
 import asyncio
+import json
+import re
 import socket
+from http import HTTPStatus
 from typing import Any
 
+from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
+from websockets.server import ServerProtocol
+
+from lan_session_manager.errors import HandshakeError, HeadersTooLargeError, LSMError, RequestError
+from lan_session_manager.web.headers import HEADERS
 
 HEADER_BYTES = 64 * 1024
 HEADER_S = 5.0
@@ -48,17 +56,26 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._in_headers and not self._refused:
             self._header_bytes += len(data)
             if self._header_bytes > HEADER_BYTES:
-                self._refuse()
+                self._refuse(HeadersTooLargeError())
         elif self._in_body and not self._refused and self._bare_bytes > HEADER_BYTES:
             # Trailers, or a chunk that only has extensions: the parser keeps them until they are complete.
             self._refused = True
             self.transport.abort()
 
     def handle_websocket_upgrade(self) -> None:
-        """The connection is the WebSocket protocol's from here on."""
+        """The connection is the WebSocket protocol's from here on, if that takes the handshake."""
         self._stop_clock()
-        if not self._refused:
+        if self._refused:
+            return
+        if self._is_handshake():
             super().handle_websocket_upgrade()
+        else:  # here, as that protocol answers some with words of its own, and some never
+            self._refuse(HandshakeError())
+
+    def send_400_response(self, msg: str) -> None:
+        """What has come is not HTTP."""
+        if not self._refused:
+            self._refuse(RequestError())
 
     def on_message_begin(self) -> None:
         """A request begins."""
@@ -79,9 +96,10 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._in_body = True
         self._bare_bytes = 0
         if len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers) > HEADER_BYTES:
-            self._refuse()
-        else:
-            super().on_headers_complete()
+            self._refuse(HeadersTooLargeError())
+            return
+        self._take_host_of_target()
+        super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """Some of the body has come."""
@@ -95,14 +113,36 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if not self._refused:
             super().on_message_complete()
 
-    def _refuse(self) -> None:
+    def _refuse(self, error: LSMError) -> None:
         self._refused = True
-        body = b'{"error": "The headers of this request are too large. Send fewer or shorter ones.", "code": "headers"}'
-        self.transport.write(
-            b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/json\r\nconnection: close\r\n"
-            b"content-length: %d\r\n\r\n%s" % (len(body), body)
-        )
+        body = json.dumps({"error": error.message, "code": error.code}).encode()
+        status = f"{error.status} {HTTPStatus(error.status).phrase}"
+        headers = {
+            **HEADERS,
+            "content-type": "application/json",
+            "content-length": str(len(body)),
+            "connection": "close",
+        }
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        self.transport.write(f"HTTP/1.1 {status}\r\n{lines}\r\n".encode() + body)
         self.transport.close()
+
+    def _take_host_of_target(self) -> None:
+        """A target such as http://host/path says the host, and not the header (RFC 9112, section 3.2.2)."""
+        scheme, separator, rest = self.url.partition(b"://")
+        if separator and b"/" not in scheme:
+            host = re.split(rb"[/?#]", rest, maxsplit=1)[0]
+            self.headers[:] = [*(header for header in self.headers if header[0] != b"host"), (b"host", host)]
+
+    def _is_handshake(self) -> bool:
+        conn = ServerProtocol()
+        lines = [b"%s %s HTTP/1.1\r\n" % (self.scope["method"].encode(), self.url)]
+        lines += [b"%s: %s\r\n" % header for header in self.headers]
+        conn.receive_data(b"".join(lines) + b"\r\n")
+        return any(
+            isinstance(event, Request) and conn.accept(event).status_code == HTTPStatus.SWITCHING_PROTOCOLS
+            for event in conn.events_received()
+        )
 
     def _start_clock(self) -> None:
         if self._deadline is None:
@@ -128,6 +168,12 @@ class AbortableWebSocketProtocol(WebSocketsSansIOProtocol):
         if hasattr(self, "scope"):
             extensions: dict[Any, Any] = self.scope["extensions"]
             extensions[ABORT] = self.transport.abort
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """Send; a refusal is an end of the handshake too, which uvicorn would log as an error of ours."""
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
+            self.handshake_complete = True
 
     def keepalive_timeout(self) -> None:
         """The client has not answered a ping: what is in its buffer will never be read."""

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 
 from lan_session_manager.addresses import parse_address
 from lan_session_manager.allowances import allowance_of
-from lan_session_manager.errors import NotFoundError
+from lan_session_manager.errors import InvalidInputError, NotFoundError
 from lan_session_manager.store.records import LimitsRecord, SessionRecord
 from lan_session_manager.web.schemas import SessionLimits
 from lan_session_manager.web.services import CallerDep, Services, ServicesDep, need_admin, written
@@ -45,6 +45,11 @@ async def give(client_ip: str, body: SessionLimits, services: ServicesDep, calle
     """Give a session limits of its own; what is left out is as the settings have it. In force from its next task on."""
     need_admin(caller)
     session = _session(services, client_ip)
-    given = LimitsRecord(**body.model_dump())
+    known = services.manager.settings.egress
+    if unknown := [name for name in body.networks or () if name not in known]:
+        there_are = ", ".join(known) or "none"
+        raise InvalidInputError(what=f"There is no network profile {unknown[0][:100]}. There are: {there_are}.")
+    networks = None if body.networks is None else tuple(dict.fromkeys(body.networks))
+    given = LimitsRecord(**{**body.model_dump(), "networks": networks})
     await written(services.manager.store.write(lambda tx: tx.set_limits(session.id, given)))
     return _view(services, session)

@@ -5,14 +5,15 @@ from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from email.utils import formatdate
 from typing import Annotated, Any
-from urllib.parse import quote
 
 from fastapi import APIRouter, Query
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from lan_session_manager.settings import MB
 from lan_session_manager.store.records import EventKind, SessionRecord
+from lan_session_manager.web.headers import attachment
 from lan_session_manager.web.ranges import parse_range
 from lan_session_manager.web.schemas import Directory
 from lan_session_manager.web.services import CallerDep, Services, ServicesDep, written
@@ -24,6 +25,18 @@ from lan_session_manager.workspace.paths import Parts, parse_new_path, parse_pat
 from lan_session_manager.workspace.remove import make_directory, remove
 from lan_session_manager.workspace.upload import Upload
 
+
+class _FilePath(Convertor[str]):
+    regex = r"[\s\S]*"  # Starlette's own `path` has no line breaks, which the names that a task gives may have
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("file", _FilePath())
 router = APIRouter(prefix="/api/workspace/{client_ip}")
 
 _GATHERED = 1 << 20  # bytes of an upload that go to a thread at once
@@ -65,12 +78,12 @@ async def directory(client_ip: str, body: Directory, services: ServicesDep, call
     """Make a directory, with those on the way."""
     session = await services.session_at(client_ip, caller)
     place = _place(services, session, parse_new_path(body.path))
-    await asyncio.to_thread(make_directory, *place)
+    await asyncio.to_thread(make_directory, *place, services.manager.sessions.quota(session))
     await _changed(services, session, body.path)
     return {"path": body.path}
 
 
-@router.put("/files/{path:path}", status_code=201, openapi_extra=_BINARY)
+@router.put("/files/{path:file}", status_code=201, openapi_extra=_BINARY)
 async def upload(
     client_ip: str,
     path: str,
@@ -118,7 +131,7 @@ async def _receive(request: Request, arriving: Upload) -> None:
         await asyncio.to_thread(arriving.write, bytes(gathered))
 
 
-@router.get("/files/{path:path}", response_class=Response)
+@router.get("/files/{path:file}", response_class=Response)
 async def download(client_ip: str, path: str, request: Request, services: ServicesDep, caller: CallerDep) -> Response:
     """A file, or the bytes of it that `Range` asks for. Never a page of ours: it is an attachment, and sandboxed."""
     session = await services.session_at(client_ip, caller)
@@ -133,8 +146,7 @@ async def download(client_ip: str, path: str, request: Request, services: Servic
         headers = {
             "Accept-Ranges": "bytes",
             "Content-Length": str(end - first),
-            "Content-Disposition": f"attachment; filename*=UTF-8''{quote(found.name, safe='')}",
-            "Content-Security-Policy": "sandbox; default-src 'none'",
+            **attachment(found.name),
             "ETag": found.etag,
             "Last-Modified": formatdate(found.modified, usegmt=True),
         }
@@ -158,7 +170,7 @@ async def _chunks(chunks: Iterator[bytes], found: Download | None) -> AsyncItera
             found.close()
 
 
-@router.delete("/files/{path:path}", status_code=204)
+@router.delete("/files/{path:file}", status_code=204)
 async def delete(client_ip: str, path: str, services: ServicesDep, caller: CallerDep) -> Response:
     """Remove a file, or a directory with everything in it; the three top directories are emptied."""
     session = await services.session_at(client_ip, caller)
@@ -174,6 +186,5 @@ async def zipped(client_ip: str, services: ServicesDep, caller: CallerDep, path:
     session = await services.session_at(client_ip, caller)
     place = _place(services, session, parse_path(path))
     chunks = await asyncio.to_thread(archive, *place)
-    name = quote((path.rpartition("/")[2] or session.name) + ".zip", safe="")
-    headers = {"Content-Disposition": f"attachment; filename*=UTF-8''{name}"}
+    headers = attachment((path.rpartition("/")[2] or session.name) + ".zip")
     return StreamingResponse(_chunks(chunks, None), media_type="application/zip", headers=headers)

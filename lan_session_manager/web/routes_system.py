@@ -38,6 +38,7 @@ async def health(request: Request, services: ServicesDep) -> dict[str, Any]:
     picture = activity.picture()
     return {
         **activity.swarm(picture),
+        "disk_quotas": services.manager.quota_line,
         "active_tasks": picture.total_running,
         "websocket_connections": hub.count,
     }

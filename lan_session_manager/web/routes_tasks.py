@@ -2,17 +2,18 @@
 
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
-from urllib.parse import quote
 
 from fastapi import APIRouter, Query
 from starlette.responses import Response, StreamingResponse
 
 from lan_session_manager.activity import iso
 from lan_session_manager.errors import InvalidInputError
+from lan_session_manager.logs import GAP
 from lan_session_manager.states import Reason
 from lan_session_manager.store.records import SessionRecord, TaskRecord
 from lan_session_manager.tasks import Request
 from lan_session_manager.web.follow import follow_log
+from lan_session_manager.web.headers import USER_BYTES, attachment
 from lan_session_manager.web.schemas import Complete, Rerun, Submit
 from lan_session_manager.web.services import CallerDep, Services, ServicesDep, need_worker, written
 
@@ -103,10 +104,9 @@ async def log(
 ) -> Response:
     """The log's bytes from `after` on. `X-Log-Next` is the byte that comes next; with `follow` it is `after`."""
     task, _ = await services.task_of(task_id, caller)
-    headers = {"X-Accel-Buffering": "no"}
+    headers = {"X-Accel-Buffering": "no", **USER_BYTES}
     if download:
-        # An orchestrator's own id may hold any printable character.
-        headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(task.id, safe='')}.log"
+        headers |= attachment(f"{task.id}.log")  # an orchestrator's own id may hold any printable character
     engine = services.engine
     if follow:
         headers["X-Log-Next"] = str(after)
@@ -126,7 +126,11 @@ async def log(
             if not pieces:
                 return
             for piece in pieces:
-                yield piece.data
+                # What is left out may have grown since, and then the rest begins behind the end that was told.
+                if piece.stream == GAP or piece.next <= end:
+                    yield piece.data
+                elif (surplus := piece.next - end) < len(piece.data):
+                    yield piece.data[:-surplus]
             at = pieces[-1].next
 
     return StreamingResponse(so_far(), media_type="text/plain; charset=utf-8", headers=headers)

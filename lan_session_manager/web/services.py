@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, TypeVar
 
 from fastapi import Depends
@@ -11,6 +11,7 @@ from starlette.requests import HTTPConnection
 
 from lan_session_manager.activity import Isolation
 from lan_session_manager.addresses import Address, parse_address
+from lan_session_manager.egress.journal import Journal
 from lan_session_manager.engine.base import Engine
 from lan_session_manager.errors import AdminOnlyError, BusyError, NoSandboxError, NotFoundError, WorkerOnlyError
 from lan_session_manager.feed import Feed
@@ -19,6 +20,7 @@ from lan_session_manager.manager import LANSessionManager
 from lan_session_manager.runners import SANDBOXED
 from lan_session_manager.store.records import SessionRecord, TaskRecord
 from lan_session_manager.tasks import Request
+from lan_session_manager.web.admission import Admission
 
 T = TypeVar("T")
 
@@ -36,8 +38,10 @@ class Services:
     isolation: Isolation | None
     tokens: Tokens
     proxies: frozenset[Address]
+    admission: Admission
     urls: tuple[str, ...]
     notice: tuple[str, ...] = ()
+    journal: Journal = field(default_factory=Journal)  # of the connections that tasks try to make
 
     def caller(self, connection: HTTPConnection) -> Caller:
         """Who is asking."""

@@ -36,7 +36,7 @@ def _rest(connection: socket.socket) -> bytes:
 @pytest.mark.parametrize("ended", [True, False], ids=["complete", "endless"])
 def test_headers_beyond_64_kib_are_refused(server: Server, ended: bool) -> None:
     with _connect(server) as connection:
-        head = b"GET /api/client-ip HTTP/1.1\r\nHost: x\r\nX-Big: " + b"a" * 70_000 + (b"\r\n\r\n" if ended else b"")
+        head = b"GET /api/client-ip HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Big: " + b"a" * 70_000 + (b"\r\n\r\n" if ended else b"")
         connection.sendall(head)
         answer = _rest(connection)
     assert answer.startswith(b"HTTP/1.1 431")
@@ -46,7 +46,7 @@ def test_headers_beyond_64_kib_are_refused(server: Server, ended: bool) -> None:
 def test_many_headers_do_not_cost_memory(server: Server) -> None:
     before = psutil.Process(server.process.pid).memory_info().rss
     with _connect(server) as connection:
-        connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n")
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n")
         with pytest.raises((ConnectionResetError, BrokenPipeError)):
             connection.sendall(b"".join(b"X-%d: " % number + b"a" * 500 + b"\r\n" for number in range(200_000)))
     assert psutil.Process(server.process.pid).memory_info().rss - before < 30_000_000
@@ -63,7 +63,7 @@ def test_headers_that_do_not_come_end_the_connection(server: Server) -> None:
 def test_a_connection_that_is_kept_alive_answers_again(server: Server) -> None:
     with _connect(server) as connection:
         for _ in range(3):
-            connection.sendall(b"GET /api/client-ip HTTP/1.1\r\nHost: x\r\n\r\n")
+            connection.sendall(b"GET /api/client-ip HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
             answer = b""
             while not answer.endswith(b"}"):
                 answer += connection.recv(65536)
@@ -73,7 +73,7 @@ def test_a_connection_that_is_kept_alive_answers_again(server: Server) -> None:
 def test_a_request_line_of_a_megabyte_is_refused(server: Server) -> None:
     with _connect(server) as connection:
         try:
-            connection.sendall(b"GET /" + b"a" * 1_000_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n")
+            connection.sendall(b"GET /" + b"a" * 1_000_000 + b" HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
             answer = _rest(connection)
         except (ConnectionResetError, BrokenPipeError):
             answer = b""
@@ -87,7 +87,7 @@ def _open_dashboard_that_never_reads(server: Server) -> socket.socket:
     key = base64.b64encode(os.urandom(16)).decode()
     connection.sendall(
         (
-            "GET /ws/dashboard/127.0.0.1 HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            "GET /ws/dashboard/127.0.0.1 HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\n\r\n"
         ).encode()
     )

@@ -122,7 +122,7 @@ def test_a_failed_commit_fails_every_job_of_its_batch(store: Store) -> None:
     def break_the_commit(tx: Transaction) -> None:
         # A deferred foreign key that points nowhere lets COMMIT itself fail.
         tx._connection.execute("PRAGMA defer_foreign_keys = ON")
-        tx._connection.execute("INSERT INTO leases VALUES ('nowhere', 'b', 1, 1, 1, 1.0, 1.0)")
+        tx._connection.execute("INSERT INTO leases VALUES ('nowhere', 'b', 1, 1, 1, 1.0, 1.0, NULL, NULL)")
 
     jobs: list[Future[object]] = [
         store.write(lambda tx: tx.add_numbered_task(session.id, NEW, 2.0)),
