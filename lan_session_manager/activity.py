@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from lan_session_manager import runners
-from lan_session_manager.allowances import allowance_of
+from lan_session_manager.allowances import LIMITS, allowance_of, most_of
 from lan_session_manager.machine import Watch
 from lan_session_manager.schedule import Placed, Waiting, order
 from lan_session_manager.settings import Settings
@@ -120,8 +120,8 @@ class Activity:
             "stopping": task.state is TaskState.RUNNING and task.stop_reason is not None,
             "child_out_of_memory": task.child_out_of_memory,
             "isolation": task.isolation,
-            "network": "none",
-            "limits": {"memory_mb": task.memory_mb, "time_s": task.time_s},
+            "network": task.network,
+            "limits": {name: getattr(task, name) for name in LIMITS},
             "usage": usage,
             "outputs": [{"path": output.path, "size": output.size} for output in task.outputs],
             "outputs_total": task.outputs_total,
@@ -153,6 +153,7 @@ class Activity:
             "can_view_network_activity": True,
             "workspace_quota_mb": allowed.quota_mb,
             "max_concurrent_tasks": allowed.max_concurrent_tasks,
+            "networks": list(allowed.networks),
         }
 
     def network(self, viewer: str | None, picture: Picture) -> dict[str, Any]:
@@ -200,6 +201,7 @@ class Activity:
         picture = self.picture()
         read, settings = self._store.read, self._settings
         allowed = allowance_of(read, settings, session.id)
+        most = most_of(allowed)
         tasks = [self.task(task, session, picture) for task in read.recent_tasks_of(session.id, ENDED_SHOWN)]
         return {
             "event_id": picture.event_id,
@@ -215,7 +217,8 @@ class Activity:
             ],
             "limits": {
                 "memory_mb": _choices(settings.task_memory_mb, allowed.memory_mb, _MEMORY_CHOICES),
-                "time_s": _choices(settings.task_time_s, settings.task_time_max_s, _TIME_CHOICES),
+                "time_s": _choices(settings.task_time_s, allowed.time_s, _TIME_CHOICES),
+                "most": {name: getattr(most, name) for name in LIMITS},
                 "queue": {"waiting": sum(task["status"] == "queued" for task in tasks), "bound": allowed.queue_bound},
                 "upload_mb": settings.upload_mb,
             },
@@ -236,7 +239,7 @@ _MEMORY_CHOICES = (128, 256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536)
 _TIME_CHOICES = (60, 300, 600, 1800, 3600, 4 * 3600, 12 * 3600, 24 * 3600)
 
 
-def _choices(default: int, most: int, usual: tuple[int, ...]) -> dict[str, Any]:
+def _choices(default: int, most: float, usual: tuple[int, ...]) -> dict[str, Any]:
     choices = sorted({choice for choice in usual if choice <= most} | {min(default, most)})
     return {"default": min(default, most), "max": most, "choices": choices}
 

@@ -6,6 +6,7 @@ import fcntl
 import logging
 import os
 import resource
+import signal
 import sys
 import tomllib
 from collections.abc import Sequence
@@ -17,18 +18,24 @@ from lan_session_manager.activity import Isolation
 from lan_session_manager.banner import own_urls, print_banner
 from lan_session_manager.doctor.examine import examine
 from lan_session_manager.doctor.findings import Verdict, as_json, as_text, overall
+from lan_session_manager.egress.server import Egress
 from lan_session_manager.engine.local import LocalConfig, LocalEngine
 from lan_session_manager.errors import DataDirError, LSMError
-from lan_session_manager.exposure import exposure
+from lan_session_manager.exposure import THIS_MACHINE, exposure
 from lan_session_manager.feed import Feed
+from lan_session_manager.hosts import parse_host
 from lan_session_manager.identity import parse_proxies
 from lan_session_manager.manager import DEFAULT_DATA_DIR, LANSessionManager
+from lan_session_manager.sandbox import launcher
 from lan_session_manager.sandbox.box import SandboxError
 from lan_session_manager.settings import STATE_DIR, load_settings
 from lan_session_manager.version import __version__
+from lan_session_manager.web.admission import Admission
 from lan_session_manager.web.app import create_app
+from lan_session_manager.web.known_hosts import KnownHosts
 from lan_session_manager.web.server import listen, serve
 from lan_session_manager.web.services import Services
+from lan_session_manager.workspace.quota_mode import choose_volumes
 
 _log = logging.getLogger(__name__)
 
@@ -40,8 +47,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     add_serve_options(commands.add_parser("serve", help="start the server"))
     _add_doctor_options(commands.add_parser("doctor", help="say whether this machine can serve safely"))
+    inside = commands.add_parser("inside", help="run a program with the server's user ids, where that is not root")
+    inside.add_argument("program", nargs=argparse.REMAINDER, help="the program and its arguments")
     options = parser.parse_args(arguments)
-    return _run_doctor(options) if options.command == "doctor" else run_serve(options)
+    runs = {"serve": run_serve, "doctor": _run_doctor, "inside": _run_inside}
+    return runs[options.command](options)
 
 
 def add_serve_options(parser: argparse.ArgumentParser) -> None:
@@ -59,8 +69,22 @@ def _add_doctor_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--port", type=_port, default=5000, help="port of the page and the API (5000)")
 
 
+def _run_inside(options: argparse.Namespace) -> int:
+    """Become a program that sees files and boxes as the server does; gives 1 if that cannot be."""
+    launcher.enter()
+    if launcher.mode() is launcher.Mode.NONE or not options.program:
+        print("Name a program." if options.program == [] else launcher.why_not(), file=sys.stderr)
+        return 1
+    try:
+        os.execvp(options.program[0], options.program)  # noqa: S606 - the owner's own words
+    except OSError as error:
+        print(f"{options.program[0]}: {error.strerror}", file=sys.stderr)
+        return 1
+
+
 def _run_doctor(options: argparse.Namespace) -> int:
     """Print what the doctor finds; gives 1 if anything failed."""
+    launcher.enter(passing=True)
     findings = examine(options.data_dir.absolute(), options.port)
     print(as_json(findings) if options.json else as_text(findings))
     return int(overall(findings) is Verdict.FAIL)
@@ -79,7 +103,8 @@ def run_serve(options: argparse.Namespace) -> int:
         print(error.message, file=sys.stderr)
     except ValidationError as error:
         for problem in error.errors():
-            print(f"The setting {problem['loc'][0]} does not fit: {problem['msg']}.", file=sys.stderr)
+            name = ".".join(str(part) for part in problem["loc"])
+            print(f"The setting {name} does not fit: {problem['msg']}.", file=sys.stderr)
     except tomllib.TOMLDecodeError as error:
         print(f"{options.data_dir / STATE_DIR / 'settings.toml'} is no valid TOML: {error}.", file=sys.stderr)
     return 1
@@ -87,23 +112,33 @@ def run_serve(options: argparse.Namespace) -> int:
 
 def _serve(options: argparse.Namespace) -> int:
     data_dir: Path = options.data_dir.absolute()
+    launcher.enter()
     _lock(data_dir)
     _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))  # each connection is one: 1024 are soon taken
     settings = load_settings(data_dir)
-    engine = LocalEngine(LocalConfig(data_dir, settings.oci_runtime))
+    volumes = choose_volumes(data_dir, settings.quota_mode)  # before threads that have mounts of their own
+    egress = Egress(settings.profiles)
+    engine = LocalEngine(LocalConfig(data_dir, settings.oci_runtime), egress)
     line, isolation = asyncio.run(_tested(engine))
     open_to = exposure(options.host, isolation, settings.accept_reduced_isolation)
-    manager = LANSessionManager(data_dir, settings=settings, isolation=isolation)
+    manager = LANSessionManager(data_dir, settings=settings, isolation=isolation, volumes=volumes)
+    proxies = parse_proxies(settings.trusted_proxies)
     services = Services(
         manager=manager,
         feed=Feed(manager.store),
         engine=engine,
         isolation=isolation,
         tokens=manager.tokens(),
-        proxies=parse_proxies(settings.trusted_proxies),
+        proxies=proxies,
+        admission=Admission(
+            KnownHosts([*settings.allowed_hosts, *_names(open_to.host)]),
+            ports=frozenset({options.port, options.ws_port}),
+            proxies=proxies,
+        ),
         urls=own_urls(open_to.host, options.port),
         notice=open_to.notice,
+        journal=egress.journal,
     )
     sockets = [*listen(open_to.host, options.port), *listen(open_to.host, options.ws_port)]
     print_banner(
@@ -111,12 +146,28 @@ def _serve(options: argparse.Namespace) -> int:
         urls=services.urls,
         ws_port=options.ws_port,
         isolation=line,
+        quotas=manager.quota_line,
         notice=open_to.notice,
         data_dir=data_dir,
         admin_token=None if settings.admin_token else manager.state_dir / "admin-token",
     )
+    launcher.on_loss(_end_without_holder)
     serve(create_app(services), sockets, debug=options.debug)
     return 0
+
+
+def _end_without_holder() -> None:
+    _log.error("The process that holds the tasks has ended, and all tasks with it: the server has to start again.")
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _names(host: str) -> tuple[str, ...]:
+    """The name by which the owner has the server listen, if it is one that others may know it by."""
+    try:
+        found = parse_host(host)
+    except ValueError:  # said where it is listened at
+        return ()
+    return () if found.is_address or found.text == THIS_MACHINE else (found.text,)
 
 
 async def _tested(engine: LocalEngine) -> tuple[str, Isolation | None]:

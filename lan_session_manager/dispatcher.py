@@ -18,7 +18,7 @@ from lan_session_manager.errors import BusyError, IllegalMoveError, LSMError, No
 from lan_session_manager.feed import Feed
 from lan_session_manager.growth import Amount, Most
 from lan_session_manager.keptlogs import KeptLogs
-from lan_session_manager.schedule import Waiting, order, startable
+from lan_session_manager.schedule import Running, Waiting, order, startable
 from lan_session_manager.sessions import Sessions
 from lan_session_manager.settings import MB, Settings
 from lan_session_manager.states import Reason, TaskState
@@ -130,24 +130,20 @@ class Dispatcher:
                 self._settings.max_concurrent_tasks,
                 read.concurrency_of_sessions(),
             )
-            chosen = startable(placed, free)
+            now = self._tasks.now()
+            running = [
+                Running(task.memory_mb, max(0.0, (task.started_at or now) + task.time_s - now))
+                for task in read.running(sandboxed)
+            ]
+            chosen = startable(placed, free, self._settings.tasks_memory_mb, running)
             if not chosen:
                 return
             for place in chosen:
-                if not self._has_memory_for(place.task_id):
-                    return  # and so nobody behind it goes first: it is the next one that ends that makes room
                 try:
                     task = await asyncio.wrap_future(self._tasks.start(place.task_id, self._grade))
                 except (IllegalMoveError, NotFoundError):
                     continue  # cancelled in this moment
                 self._follow(task, None)
-
-    def _has_memory_for(self, task_id: str) -> bool:
-        """Whether a task and all that run fit together into the machine; one that is too large for that runs alone."""
-        read = self._store.read
-        task, running = read.task(task_id), read.running(tuple(runners.SANDBOXED))
-        taken = sum(other.memory_mb for other in running)
-        return task is None or not running or taken + task.memory_mb <= self._settings.tasks_memory_mb
 
     def _follow(self, task: TaskRecord, lease: Lease | None) -> None:
         follower = asyncio.create_task(self._to_its_end(task, lease), name=f"follow {task.id}")

@@ -31,7 +31,7 @@ def exposure(wished: str, isolation: Isolation | None, accepted: str) -> Exposur
     return Exposure(
         THIS_MACHINE,
         (
-            f"{served} isolation is {isolation.grade}, so one device's task could starve the others and this machine.",
+            f"{served} isolation is {isolation.grade}, so one device's task could disturb the others and this machine.",
             "The doctor says what to mend: python -m lan_session_manager doctor",
             f'To serve the network all the same: LSM_ACCEPT_REDUCED_ISOLATION="{isolation.grade}"',
         ),

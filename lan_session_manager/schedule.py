@@ -4,6 +4,7 @@ Pure: the callers bring what waits and what runs, and get an order.
 """
 
 import heapq
+import math
 from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -17,6 +18,16 @@ class Waiting:
     seq: int
     task_id: str
     session_id: str
+    memory_mb: int = 0
+    time_s: float = 0.0  # how long it may run
+
+
+@dataclass(frozen=True)
+class Running:
+    """A task that runs: the memory that it may have, and how long it may go on."""
+
+    memory_mb: int
+    left_s: float
 
 
 @dataclass(frozen=True)
@@ -27,6 +38,8 @@ class Placed:
     session_id: str
     position: int
     held: bool
+    memory_mb: int = 0
+    time_s: float = 0.0
 
 
 def order(
@@ -38,8 +51,8 @@ def order(
     """The order in which waiting tasks start if nothing else changes.
 
     `running` is how many tasks of each session run now, `own_limit` how many may, and `exceptions` how many of those
-    sessions that it has. Each task that is placed counts as a
-    running one of its session, so that a session with many waiting tasks does not take all places in a row.
+    sessions that it has. Each task that is placed counts as a running one of its session, so that a session with many
+    waiting tasks does not take all places in a row.
     """
     queues: dict[str, deque[Waiting]] = defaultdict(deque)
     for task in sorted(waiting, key=lambda task: task.seq):
@@ -50,14 +63,52 @@ def order(
     while heads:
         count, _, session = heapq.heappop(heads)
         queue = queues[session]
-        placed.append(
-            Placed(queue.popleft().task_id, session, len(placed) + 1, held=count >= exceptions.get(session, own_limit))
-        )
+        task, held = queue.popleft(), count >= exceptions.get(session, own_limit)
+        placed.append(Placed(task.task_id, session, len(placed) + 1, held, task.memory_mb, task.time_s))
         if queue:
             heapq.heappush(heads, (count + 1, queue[0].seq, session))
     return placed
 
 
-def startable(placed: Iterable[Placed], free_slots: int) -> list[Placed]:
-    """The tasks that start now: in order, without those whose session runs as many as it may."""
-    return [task for task in placed if not task.held][: max(0, free_slots)]
+def startable(
+    placed: Iterable[Placed], free_slots: int, memory_mb: float = math.inf, running: Iterable[Running] = ()
+) -> list[Placed]:
+    """The tasks that start now: in order, without those whose session runs as many as it may.
+
+    All that run have `memory_mb` together; a task that may have more than that runs alone. The first task that does not
+    fit keeps its turn: by the time limits of those that run it is known when it surely fits, and a task of another
+    session goes before it only if it has ended by then or leaves the room that the first one needs (EASY backfilling:
+    D. G. Feitelson, A. Mu'alem Weil, 1998). So nobody who waits for memory holds up more than its own share of it, and
+    none waits longer than those that ran when its turn came.
+    """
+    runs = list(running)
+    free = memory_mb - sum(task.memory_mb for task in runs)
+    chosen: list[Placed] = []
+    waits: set[str] = set()  # sessions whose next task does not start, and so none behind it
+    wait_s = spare = math.inf  # when the first that waits fits, and what is then left beside it
+    for task in placed:
+        if len(chosen) >= free_slots:
+            break
+        if task.held or task.session_id in waits:
+            continue
+        needs = min(task.memory_mb, memory_mb)
+        if needs <= free and (task.time_s <= wait_s or needs <= spare):
+            chosen.append(task)
+            free -= needs
+            spare -= needs if task.time_s > wait_s else 0
+            runs.append(Running(task.memory_mb, task.time_s))
+        else:
+            if not waits:
+                wait_s, spare = _room(needs, free, runs)
+            waits.add(task.session_id)
+    return chosen
+
+
+def _room(needs: float, free: float, runs: Iterable[Running]) -> tuple[float, float]:
+    """In how many seconds at the latest so much memory is free, and how much is left of it then."""
+    left_s = 0.0
+    for task in sorted(runs, key=lambda task: task.left_s):
+        if free >= needs:
+            break
+        left_s, free = task.left_s, free + task.memory_mb
+    return left_s, free - needs

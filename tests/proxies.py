@@ -6,12 +6,12 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lan_session_manager.destinations import Ip, Profile, parse_rule
 from lan_session_manager.egress.journal import Connection
 from lan_session_manager.egress.proxy import Bounds
-from lan_session_manager.egress.resolver import IsClosed
+from lan_session_manager.egress.resolver import IsClosed, Resolve
 from lan_session_manager.egress.server import Egress
 from lan_session_manager.states import Verdict
 
@@ -54,6 +54,10 @@ class Out:
                 sock.sendall(data)
             return read_all(sock)
 
+    def beside(self, session: str) -> "Out":
+        """The proxy of a task of another session."""
+        return replace(self, port=_opened(self.egress, f"a task of {session}", session))
+
     def verdicts(self, count: int) -> list[Verdict]:
         """What became of the first `count` connections, once they have ended."""
         return [one.verdict for one in self.ended(count)]
@@ -79,19 +83,27 @@ def read_all(sock: socket.socket) -> bytes:
     return said
 
 
+def _opened(egress: Egress, task: str, session: str) -> int:
+    listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+    listener.setblocking(False)
+    port: int = listener.getsockname()[1]
+    egress.open(task, session, "some", listener)
+    return port
+
+
 @contextlib.contextmanager
 def proxy(
-    *allow: str, bounds: Bounds | None = None, is_closed: IsClosed = only_loopback_open, task: str = TASK
+    *allow: str,
+    bounds: Bounds | None = None,
+    is_closed: IsClosed = only_loopback_open,
+    task: str = TASK,
+    resolve: Resolve = resolve,
 ) -> Iterator[Out]:
     """The proxy of a task whose profile has these rules."""
     profile = Profile("some", tuple(parse_rule(text) for text in allow))
     egress = Egress({"some": profile}, bounds=bounds, resolve=resolve, is_closed=is_closed)
-    listener = socket.create_server(("127.0.0.1", 0))
-    listener.setblocking(False)
-    port = listener.getsockname()[1]
-    egress.open(task, "some", listener)
     try:
-        yield Out(egress, port, [])
+        yield Out(egress, _opened(egress, task, "a session"), [])
     finally:
         egress.shut()
 

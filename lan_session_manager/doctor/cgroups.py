@@ -5,6 +5,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from lan_session_manager.doctor.findings import Finding, Verdict
+from lan_session_manager.sandbox import launcher
 from lan_session_manager.sandbox.cgroups import CgroupsV1, CgroupsV2
 from lan_session_manager.sandbox.host import Mount, has_swap, hybrid_mount, read_mounts
 
@@ -32,7 +33,8 @@ def find_cgroups() -> list[Finding]:
         root = next(mount.point for mount in mounts if mount.kind == "cgroup2")
         offered = frozenset((root / "cgroup.controllers").read_text().split())
         counts_swap = _counts_swap_v2(root)
-    return [cgroups(mode, offered), swap(has_swap=has_swap(), is_counted=counts_swap)]
+    is_rootless = launcher.mode() is launcher.Mode.ROOTLESS
+    return [cgroups(mode, offered, is_rootless=is_rootless), swap(has_swap=has_swap(), is_counted=counts_swap)]
 
 
 def mode_of(mounts: Sequence[Mount]) -> Mode:
@@ -42,9 +44,11 @@ def mode_of(mounts: Sequence[Mount]) -> Mode:
     return Mode.V2 if any(mount.kind == "cgroup2" for mount in mounts) else Mode.NONE
 
 
-def cgroups(mode: Mode, offered: Iterable[str]) -> Finding:
-    """The finding on a mode with the controllers `offered`."""
+def cgroups(mode: Mode, offered: Iterable[str], *, is_rootless: bool = False) -> Finding:
+    """The finding on a mode with the controllers `offered`: by the host, or to a user without root."""
     name = "cgroups"
+    if is_rootless:
+        return _delegation(mode, offered)
     if mode is Mode.NONE:
         advice = "Mount cgroup version 2 at /sys/fs/cgroup, as systemd does: without it no limit would hold."
         return Finding(name, Verdict.FAIL, "not mounted, or without the memory controller", advice)
@@ -57,6 +61,21 @@ def cgroups(mode: Mode, offered: Iterable[str]) -> Finding:
         )
         return Finding(name, Verdict.FAIL, f"{mode}, without the controller {', '.join(missing)}", advice)
     return Finding(name, Verdict.PASS, f"{mode}: {', '.join(sorted(needed))}")
+
+
+def _delegation(mode: Mode, offered: Iterable[str]) -> Finding:
+    name = "cgroups"
+    missing = sorted(set(CgroupsV2.controllers) - set(offered))
+    if mode is not Mode.V2:
+        advice = (
+            "Have cgroup version 2 delegated: start lan-session-manager-tasks.service, or the server where its user "
+            "has a systemd of its own (docs/operations.md). Until then no limit of what tasks use holds."
+        )
+        return Finding(name, Verdict.FAIL, "none is delegated to this user", advice)
+    if missing:
+        advice = "Have root put Delegate=cpu cpuset io memory pids in a drop-in of user@.service: docs/operations.md."
+        return Finding(name, Verdict.FAIL, f"delegated without the controller {', '.join(missing)}", advice)
+    return Finding(name, Verdict.PASS, f"{mode}: {', '.join(sorted(CgroupsV2.controllers))}, delegated")
 
 
 def swap(*, has_swap: bool, is_counted: bool | None) -> Finding:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from lan_session_manager.doctor import cgroups, isolation, kernel, programs, storage, surroundings
+from lan_session_manager.doctor import cgroups, isolation, kernel, programs, rights, storage, surroundings
 from lan_session_manager.doctor.findings import Finding, Verdict
-from lan_session_manager.settings import Settings, load_settings
+from lan_session_manager.settings import QuotaMode, Settings, load_settings
 
 
 def examine(data_dir: Path, port: int) -> list[Finding]:
@@ -21,15 +21,15 @@ def examine(data_dir: Path, port: int) -> list[Finding]:
     checks: tuple[tuple[str, Callable[[], list[Finding]]], ...] = (
         ("kernel", kernel.find_kernel),
         ("user namespaces", kernel.find_user_namespaces),
-        ("user ids of boxes", kernel.find_user_ids),
         ("seccomp", kernel.find_seccomp),
-        ("rights for limits", kernel.find_rights),
+        ("user of the server", rights.find_rights),
         ("cgroups", cgroups.find_cgroups),
         ("runtime", partial(programs.find_runtime_programs, runtime)),
         ("helpers", programs.find_helpers),
         ("isolation", partial(isolation.find_isolation, place.data_dir, runtime, accepted)),
         ("data directory", partial(storage.find_data_directory, place)),
         ("file system", partial(storage.find_file_system, place)),
+        ("disk quotas", partial(storage.find_quotas, place, settings.quota_mode if settings else QuotaMode.WATCH)),
         ("disk space", partial(storage.find_space, place)),
         ("database", partial(storage.find_database, place)),
         ("clock", surroundings.find_clock),

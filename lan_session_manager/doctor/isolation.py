@@ -13,8 +13,9 @@ from pathlib import Path
 from lan_session_manager.doctor.findings import Finding, Verdict
 from lan_session_manager.engine.local import LocalConfig, LocalEngine
 from lan_session_manager.exposure import is_accepted
+from lan_session_manager.sandbox import launcher
 from lan_session_manager.sandbox.box import SandboxError
-from lan_session_manager.sandbox.boxes import RUN_DIR, instance_id
+from lan_session_manager.sandbox.boxes import instance_id
 from lan_session_manager.sandbox.cgroups import find_cgroups
 from lan_session_manager.sandbox.host import read_mounts
 from lan_session_manager.sandbox.selftest import SelfTest
@@ -30,7 +31,7 @@ def find_isolation(data_dir: Path, runtime: str, accepted: str) -> list[Finding]
     It has a directory, and so an instance, of its own: a server that runs beside it does not see it.
     """
     if os.geteuid() != 0:
-        return [Finding(_NAME, Verdict.SKIPPED, "only root can make boxes: start the doctor as root")]
+        return [Finding(_NAME, Verdict.SKIPPED, "no box can be made: see user of the server")]
     with _scratch(data_dir) as scratch:
         try:
             return isolation(asyncio.run(_tested(scratch, runtime)), accepted)
@@ -63,6 +64,13 @@ def isolation(found: SelfTest, accepted: str) -> list[Finding]:
             advice = "See cgroups and swap accounting above: one task can take this from all others and from the host."
             verdict = Verdict.CAUTION if accepts else Verdict.FAIL
             findings.append(Finding(name, verdict, f"not enforced: {check.why}", advice))
+        elif check.is_privacy:
+            advice = (
+                "Overlays have to be possible (Linux 5.11 with overlayfs, and shared/ of the data directory on a file "
+                "system such as ext4, xfs or btrfs): a task can tell when others use files of the system."
+            )
+            verdict = Verdict.CAUTION if accepts else Verdict.FAIL
+            findings.append(Finding(name, verdict, f"does not hold: {check.why}", advice))
         else:
             advice = "Use another runtime or kernel: a task could get at what is not its own."
             findings.append(Finding(name, Verdict.FAIL, f"does not hold: {check.why}", advice))
@@ -91,6 +99,6 @@ def _scratch(data_dir: Path) -> Iterator[Path]:
                 cgroups, end = find_cgroups(instance, read_mounts()), time.monotonic() + _MONITORS_END_S
                 while not cgroups.remove() and time.monotonic() < end:
                     time.sleep(0.02)
-            shutil.rmtree(RUN_DIR / instance, ignore_errors=True)
+            shutil.rmtree(launcher.run_dir() / instance, ignore_errors=True)
             with contextlib.suppress(OSError):  # another instance uses it
-                RUN_DIR.rmdir()
+                launcher.run_dir().rmdir()

@@ -1,4 +1,4 @@
-"""The kernel: its version, user namespaces, system call filters, and with which rights the server would run."""
+"""The kernel: its version, user namespaces, system call filters."""
 
 import contextlib
 import os
@@ -6,11 +6,9 @@ import re
 from pathlib import Path
 
 from lan_session_manager.doctor.findings import Finding, Verdict
-from lan_session_manager.sandbox.box import FIRST_HOST_UID, LAST_SLOT, RANGE_SIZE
 
 _PIDFD_OPEN, _OPENAT2 = (5, 3), (5, 6)  # pidfd_open(2), openat2(2)
 _ACTIONS = {"allow", "errno", "kill_process"}  # what the filter of a box answers with
-_LAST_UID = FIRST_HOST_UID + (LAST_SLOT + 1) * RANGE_SIZE - 1
 
 
 def find_kernel() -> list[Finding]:
@@ -29,16 +27,6 @@ def find_user_namespaces() -> list[Finding]:
             is_root=os.geteuid() == 0,
         )
     ]
-
-
-def find_user_ids() -> list[Finding]:
-    """Whether anybody else has user ids that boxes use."""
-    return [user_ids({file: _text(Path("/etc", file)) for file in ("subuid", "subgid")})]
-
-
-def find_rights() -> list[Finding]:
-    """As whom the server would run."""
-    return rights(is_root=os.geteuid() == 0)
 
 
 def find_seccomp() -> list[Finding]:
@@ -84,44 +72,6 @@ def user_namespaces(*, most: int | None, unprivileged: bool, apparmor: bool, is_
         )
         return Finding(name, Verdict.FAIL, "AppArmor lets only root use them", advice)
     return Finding(name, Verdict.PASS, "available, without root too")
-
-
-def parse_ranges(text: str) -> list[tuple[str, int, int]]:
-    """The name, the first id and the number of ids of every valid line of /etc/subuid or /etc/subgid (subuid(5))."""
-    found = (re.fullmatch(r"([^:]*):([0-9]{1,10}):([0-9]{1,10})", line.strip()) for line in text.splitlines())
-    return [(match[1], int(match[2]), int(match[3])) for match in found if match]
-
-
-def user_ids(files: dict[str, str]) -> Finding:
-    """The finding on the texts of /etc/subuid and /etc/subgid."""
-    name, ours = "user ids of boxes", f"{FIRST_HOST_UID} to {_LAST_UID}"
-    others = [
-        f"{owner} in /etc/{file} ({first} to {first + count - 1})"
-        for file, text in files.items()
-        for owner, first, count in parse_ranges(text)
-        if count and first <= _LAST_UID and first + count > FIRST_HOST_UID
-    ]
-    if others:
-        advice = f"Give them ids below {FIRST_HOST_UID}: who has ids of a session can read that session's files."
-        return Finding(name, Verdict.CAUTION, f"{ours} are used by {', '.join(others)} as well", advice)
-    return Finding(name, Verdict.PASS, f"{ours}, nobody else's in /etc/subuid and /etc/subgid")
-
-
-def rights(*, is_root: bool) -> list[Finding]:
-    """The findings on the rights that limits need, and on what a server with them could do."""
-    name, user = "rights for limits", "user of the server"
-    if not is_root:
-        advice = "Start the server as root: it makes the cgroups and the user ids of the boxes."
-        return [
-            Finding(name, Verdict.FAIL, "not root, so no box can be made", advice),
-            Finding(user, Verdict.SKIPPED, "without root the server runs no task"),
-        ]
-    what = "root: a fault in the server would be a fault with all rights"
-    advice = (
-        "Use the machine for this alone, or keep nothing on it that tasks must not reach. A user with cgroups that are "
-        "delegated to it would need fewer rights, and is not supported yet."
-    )
-    return [Finding(name, Verdict.PASS, "root, so limits can be set"), Finding(user, Verdict.CAUTION, what, advice)]
 
 
 def seccomp(status: str, actions: str) -> Finding:

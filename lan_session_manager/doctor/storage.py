@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lan_session_manager.doctor.findings import Finding, Verdict
+from lan_session_manager.errors import HardQuotaError
 from lan_session_manager.sandbox.host import Mount, read_mounts
-from lan_session_manager.settings import MB, STATE_DIR
+from lan_session_manager.settings import MB, STATE_DIR, QuotaMode
 from lan_session_manager.store import damage
+from lan_session_manager.workspace.quota_mode import WATCHED, line_of, what_works
 
 _LEAST_MB, _LITTLE_MB, _LITTLE = 100, 1024, 0.05  # below the first nothing works for long; the others are a warning
 _NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "ceph", "afs", "lustre", "glusterfs", "ocfs2", "gfs2", "fuse"}
@@ -54,6 +56,21 @@ def find_file_system(place: Place) -> list[Finding]:
     if mount is None:
         return [Finding("file system", Verdict.SKIPPED, f"nothing is mounted over {place.nearest}")]
     return [file_system(mount), project_quotas(mount, _kernel_config())]
+
+
+def find_quotas(place: Place, mode: QuotaMode) -> list[Finding]:
+    """Whether disk quotas can be kept as the owner wants them to be, tried out where that is by the kernel."""
+    name = "disk quotas"
+    if mode is QuotaMode.WATCH:
+        return [Finding(name, Verdict.PASS, WATCHED)]
+    if not (place.data_dir / STATE_DIR).is_dir():
+        return [Finding(name, Verdict.SKIPPED, "the kernel is asked at the first start of the server")]
+    try:
+        works = what_works(place.data_dir)
+    except HardQuotaError as error:
+        advice = 'The server does not start like this. Mend it, or set LSM_QUOTA_MODE to "watch".'
+        return [Finding(name, Verdict.FAIL, str(error.facts["why"]), advice)]
+    return [Finding(name, Verdict.PASS, line_of(works, mode))]
 
 
 def find_space(place: Place) -> list[Finding]:
@@ -116,7 +133,7 @@ def project_quotas(mount: Mount, config: str) -> Finding:
         return Finding(name, Verdict.PASS, f"switched on at {mount.point}")
     if not config:
         return Finding(name, Verdict.SKIPPED, f"{off}; whether this kernel has them is not told")
-    without = "Until then a task can go beyond its session's quota before the server stops it."
+    without = "Without them LSM_QUOTA_MODE=hard gives each session a disk image."
     if not re.search(rf"^{option}=[ym]$", config, re.MULTILINE):
         advice = f"Use a kernel with {option}. {without}"
         return Finding(name, Verdict.CAUTION, f"{off}: this kernel is built without them", advice)

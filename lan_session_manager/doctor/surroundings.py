@@ -56,8 +56,8 @@ def find_ports(ports: Sequence[int], server: int | None) -> list[Finding]:
 
 def find_open_files(server: int | None) -> list[Finding]:
     """How many files and connections the running server, else one started from here, may have open."""
-    soft, hard = resource.prlimit(os.getpid() if server is None else server, resource.RLIMIT_NOFILE)
-    return [open_files(*(None if limit == resource.RLIM_INFINITY else limit for limit in (soft, hard)))]
+    _, most = resource.prlimit(os.getpid() if server is None else server, resource.RLIMIT_NOFILE)
+    return [open_files(None if most == resource.RLIM_INFINITY else most)]
 
 
 def running_server(data_dir: Path) -> int | None:
@@ -108,12 +108,12 @@ def port_use(port: int, listeners: Sequence[Listener], server: int | None) -> Fi
     return Finding(name, Verdict.PASS, f"used by the server (process {server})" if users else "free")
 
 
-def open_files(soft: int | None, hard: int | None) -> Finding:
-    """The finding on the limits of open files; None: there is none."""
+def open_files(most: int | None) -> Finding:
+    """The finding on the hard limit of open files, up to which the server raises the other one; None: there is none."""
     name = "open files"
-    what = f"{'no limit' if soft is None else soft} ({'no limit' if hard is None else hard} at most)"
-    if soft is not None and soft < _OPEN_FILES:
-        advice = f"Run ulimit -n {_OPEN_FILES} before the start, or set LimitNOFILE={_OPEN_FILES} in the systemd unit."
+    what = "no limit" if most is None else f"{most} at most"
+    if most is not None and most < _OPEN_FILES:
+        advice = f"Run ulimit -Hn {_OPEN_FILES} before the start, or set LimitNOFILE={_OPEN_FILES} in the systemd unit."
         return Finding(name, Verdict.CAUTION, what, advice)
     return Finding(name, Verdict.PASS, what)
 

@@ -17,6 +17,7 @@ from lan_session_manager.destinations import Ip, Profile, address_in
 from lan_session_manager.egress.exchange import exchange
 from lan_session_manager.egress.heads import BadRequestError, Wanted, refusal, wanted_of
 from lan_session_manager.egress.journal import Connection, Journal
+from lan_session_manager.egress.places import Places
 from lan_session_manager.egress.resolver import IsClosed, Resolve
 from lan_session_manager.egress.streams import Pulse, Stream, tunnel, until_idle
 from lan_session_manager.states import Verdict
@@ -26,7 +27,6 @@ _log = logging.getLogger(__name__)
 _HEAD_PIECE = 4096
 _AGAIN_S = 1.0
 _BURST = 100  # connections that come faster than `Bounds.per_second` before they have to wait
-_NAMES_AT_ONCE = 4  # of one task, so that one with slow name servers does not take them from the others
 _MOST_ADDRESSES = 4  # of one name that are tried
 _ANSWERS = {
     Verdict.NOT_LISTED: (403, "Forbidden"),
@@ -40,14 +40,19 @@ _ANSWERS = {
 
 @dataclass(frozen=True)
 class Bounds:
-    """What the proxies keep to. Beyond the connections that may be open, others wait in the kernel's queue."""
+    """What the proxies keep to. Beyond the connections that may be open, others wait in the kernel's queue.
+
+    What is for all is shared by sessions: see `Places`.
+    """
 
     head_bytes: int = 16 * 1024
     head_s: float = 10.0  # for the whole head
+    name_s: float = 5.0  # for the addresses of a name
     connect_s: float = 10.0  # to one address
     idle_s: float = 300.0  # without a byte either way
     task_connections: int = 64
     all_connections: int = 1024
+    all_names: int = 64  # that are asked for at once; a thread each
     per_second: float = 50.0  # new connections of one task in the long run
 
 
@@ -59,7 +64,8 @@ class Means:
     is_closed: IsClosed
     journal: Journal
     bounds: Bounds
-    places: asyncio.Semaphore  # of all connections
+    places: Places  # of all connections
+    names: Places  # of all names that are asked for
 
 
 class _RefusedError(Exception):
@@ -94,15 +100,15 @@ class _Attempt:
 
 
 class TaskProxy:
-    """The proxy of task `task_id` at a listening socket, which is closed with it."""
+    """The proxy of task `task_id` of a session at a listening socket, which is closed with it."""
 
-    def __init__(self, task_id: str, profile: Profile, listener: socket.socket, means: Means) -> None:
+    def __init__(self, task_id: str, session: str, profile: Profile, listener: socket.socket, means: Means) -> None:
         self._task_id = task_id
+        self._session = session
         self._profile = profile
         self._listener = listener
         self._means = means
         self._own_places = asyncio.Semaphore(means.bounds.task_connections)
-        self._names = asyncio.Semaphore(_NAMES_AT_ONCE)
         self._connections: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -116,7 +122,7 @@ class TaskProxy:
                 try:
                     next_at = max(next_at, loop.time() - _BURST * pace) + pace
                     await asyncio.sleep(next_at - loop.time())
-                    await self._means.places.acquire()
+                    await self._means.places.take(self._session)
                 except BaseException:
                     sock.close()
                     raise
@@ -142,7 +148,7 @@ class TaskProxy:
         sock.close()  # one that was cancelled before its first step has not
         self._connections.discard(connection)
         self._own_places.release()
-        self._means.places.release()
+        self._means.places.give(self._session)
         if not connection.cancelled() and (error := connection.exception()):
             _log.error("a connection of %s met a fault", self._task_id, exc_info=error)
 
@@ -204,8 +210,7 @@ class TaskProxy:
         if literal is not None:
             addresses = [literal]
         else:
-            async with self._names:
-                addresses = await self._means.resolve(wanted.host)
+            addresses = await self._resolved(wanted.host)
         if not addresses:
             raise _RefusedError(Verdict.NO_ADDRESS, f"No address was found for {wanted.host}.")
         for address in addresses:
@@ -213,6 +218,19 @@ class TaskProxy:
                 attempt.address = str(address)
                 raise _RefusedError(Verdict.BLOCKED_ADDRESS, f"{where} is at {address}, which no task may reach.")
         return addresses
+
+    async def _resolved(self, name: str) -> list[Ip]:
+        """The addresses of a name; none if it has none, or none that are found in time."""
+        names, session = self._means.names, self._session
+        try:
+            async with asyncio.timeout(self._means.bounds.name_s):
+                await names.take(session)
+                asked = asyncio.ensure_future(self._means.resolve(name))
+                # Only then: one that still waits for a name server counts, also if nobody waits for it any more.
+                asked.add_done_callback(lambda _: names.give(session))
+                return await asyncio.shield(asked)
+        except TimeoutError:
+            return []
 
     async def _connected(self, addresses: list[Ip], port: int) -> tuple[socket.socket, str]:
         loop = asyncio.get_running_loop()

@@ -1,4 +1,4 @@
-"""From a host to the addresses that are connected to: asked once, every answer checked, bounded in time."""
+"""From a host to the addresses that are connected to: asked once, every answer checked."""
 
 import asyncio
 import contextlib
@@ -15,49 +15,34 @@ from lan_session_manager.destinations import Ip, is_closed
 Resolve = Callable[[str], Awaitable[list[Ip]]]
 IsClosed = Callable[[Ip], bool]
 
-_AT_ONCE = 64  # names that are asked for; a thread each
-_ANSWER_S = 5.0
 _MOST_ANSWERS = 32
 _FRESH_S = 1.0
 
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
-class Resolver:
-    """Names to addresses by the machine's own resolver, in threads of its own. For one event loop."""
+def addresses_of(name: str) -> "asyncio.Future[list[Ip]]":
+    """The addresses of a host name by the machine's own resolver, in a thread; an empty list if it has none.
 
-    def __init__(self) -> None:
-        self._free = asyncio.Semaphore(_AT_ONCE)
+    It is done when the name servers have answered or the resolver has given them up, however long that takes.
+    """
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[list[Ip]] = loop.create_future()
 
-    async def __call__(self, name: str) -> list[Ip]:
-        """The addresses of a host name; an empty list if it has none, or none was found within 5 s."""
-        try:
-            async with asyncio.timeout(_ANSWER_S):
-                await self._free.acquire()
-                return await self._asked(name)
-        except TimeoutError:
-            return []
+    def done(found: list[Ip]) -> None:
+        if not answer.done():
+            answer.set_result(found)
 
-    def _asked(self, name: str) -> "asyncio.Future[list[Ip]]":
-        loop = asyncio.get_running_loop()
-        answer: asyncio.Future[list[Ip]] = loop.create_future()
+    def ask() -> None:
+        found = _addresses_of(name)
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            loop.call_soon_threadsafe(done, found)
 
-        def done(found: list[Ip]) -> None:
-            # Only now: a thread that still waits for a name server counts, also if nobody waits for it any more.
-            self._free.release()
-            if not answer.done():
-                answer.set_result(found)
-
-        def ask() -> None:
-            found = _addresses_of(name)
-            with contextlib.suppress(RuntimeError):  # the loop is closed
-                loop.call_soon_threadsafe(done, found)
-
-        try:
-            threading.Thread(target=ask, name="egress-resolver", daemon=True).start()
-        except RuntimeError:  # the machine has no thread left
-            done([])
-        return answer
+    try:
+        threading.Thread(target=ask, name="egress-resolver", daemon=True).start()
+    except RuntimeError:  # the machine has no thread left
+        done([])
+    return answer
 
 
 def _addresses_of(name: str) -> list[Ip]:

@@ -10,8 +10,9 @@ from types import MappingProxyType
 
 from lan_session_manager.destinations import Profile
 from lan_session_manager.egress.journal import Journal
+from lan_session_manager.egress.places import Places
 from lan_session_manager.egress.proxy import Bounds, Means, TaskProxy
-from lan_session_manager.egress.resolver import Closed, IsClosed, Resolve, Resolver
+from lan_session_manager.egress.resolver import Closed, IsClosed, Resolve, addresses_of
 
 _log = logging.getLogger(__name__)
 
@@ -47,15 +48,15 @@ class Egress:
         self._means: Means | None = None
         self._proxies: dict[str, asyncio.Task[None]] = {}  # of the thread alone
 
-    def open(self, task_id: str, network: str, listener: socket.socket) -> None:
-        """Serve a task at a socket that listens in its network namespace and that is the proxy's own from now on.
+    def open(self, task_id: str, session: str, network: str, listener: socket.socket) -> None:
+        """Serve a task of a session at a socket that listens in its network namespace, the proxy's own from now on.
 
         A profile that the settings do not have opens nothing.
         """
         profile = self._profiles.get(network) or Profile(network)
         with self._lock:
             loop = self._running()
-        loop.call_soon_threadsafe(self._open, task_id, profile, listener)
+        loop.call_soon_threadsafe(self._open, task_id, session, profile, listener)
 
     def close(self, task_id: str) -> None:
         """Close the task's listener and all its connections; nothing happens if it has none."""
@@ -88,11 +89,12 @@ class Egress:
     async def _serve(self, ready: "Future[asyncio.AbstractEventLoop]") -> None:
         self._stop = asyncio.Event()
         self._means = Means(
-            resolve=self._resolve or Resolver(),
+            resolve=self._resolve or addresses_of,
             is_closed=self._is_closed or Closed(),
             journal=self.journal,
             bounds=self._bounds,
-            places=asyncio.Semaphore(self._bounds.all_connections),
+            places=Places(self._bounds.all_connections),
+            names=Places(self._bounds.all_names),
         )
         ready.set_result(asyncio.get_running_loop())
         await self._stop.wait()
@@ -102,12 +104,12 @@ class Egress:
         if proxies:
             await asyncio.wait(proxies)
 
-    def _open(self, task_id: str, profile: Profile, listener: socket.socket) -> None:
+    def _open(self, task_id: str, session: str, profile: Profile, listener: socket.socket) -> None:
         self._close(task_id)
         if self._means is None or self._stop.is_set():
             listener.close()
             return
-        proxy = asyncio.create_task(TaskProxy(task_id, profile, listener, self._means).run())
+        proxy = asyncio.create_task(TaskProxy(task_id, session, profile, listener, self._means).run())
         self._proxies[task_id] = proxy
         proxy.add_done_callback(lambda done: self._done(task_id, listener, done))
 

@@ -140,7 +140,8 @@ class Keeper:
             return
         if held.box_fd is None:
             raise ProcessLookupError("the box has ended")
-        self._egress.open(lease.task_id, network, listen_in_box(lease.box_pid, held.box_fd, *_PROXY))
+        listener = listen_in_box(lease.box_pid, held.box_fd, *_PROXY)
+        self._egress.open(lease.task_id, held.started.group, network, listener)
 
     def _box(self, job: Job) -> Box:
         if Path(job.workspace).name != job.workspace or job.workspace.startswith("."):

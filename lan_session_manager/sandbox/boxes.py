@@ -8,21 +8,21 @@ import contextlib
 import json
 import logging
 import os
-import resource
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
-from lan_session_manager.sandbox import bundle, host, monitor
+from lan_session_manager.sandbox import bundle, host, launcher, monitor
 from lan_session_manager.sandbox.box import TASK_UID, Box, SandboxError
-from lan_session_manager.sandbox.cgroups import Cgroups, Reading, find_cgroups
+from lan_session_manager.sandbox.cgroups import Cgroups, NoCgroups, Reading, find_cgroups
+from lan_session_manager.sandbox.layers import Layers
 from lan_session_manager.sandbox.monitor import BoxFiles, Monitored
 from lan_session_manager.sandbox.rootfs import System, make_system
 from lan_session_manager.sandbox.runtime import Runtime, find_program
 
-RUN_DIR = Path("/run/lan-session-manager")
 _MOST_OPEN = 20_000  # files of one box that are looked at: about 0.1 s
 # Of the namespace itself: beyond it they count for the host's root, so that one task could take them from everybody.
 _NAMESPACE_LIMITS = {"max_inotify_instances": 8, "max_inotify_watches": 4096, "max_user_namespaces": 0}
@@ -60,12 +60,12 @@ class Boxes:
 
     def __init__(self, instance: str, state_dir: Path, runtime: Path) -> None:
         self._instance = instance
-        self._run = RUN_DIR / instance
+        self._run = launcher.run_dir() / instance
         self.state_dir = state_dir
         self._kept = state_dir / "boxes"
         self.runtime = Runtime(runtime, self._run / "state")
         self._conmon = Path()
-        self._system = System(self._run / "rootfs", Path())
+        self._layers = Layers(self._run / "layers", System(self._run / "rootfs", Path()))
         self._cgroups: Cgroups | None = None
 
     @property
@@ -88,16 +88,19 @@ class Boxes:
     def prepare(self) -> None:
         """Make everything that all boxes need. Raises SandboxError, with the reason, where that cannot be."""
         if os.geteuid() != 0:
-            raise SandboxError("only root can make boxes with limits")
+            raise SandboxError(launcher.why_not())
         conmon = find_program("conmon")
         if conmon is None:
             raise SandboxError("conmon, the monitor of a box, is not installed")
         self._conmon = conmon
         try:
             self._prepare_directories()
-            self._system = make_system(self._run / "rootfs")
-            self._cgroups = find_cgroups(self._instance, host.read_mounts())
-            self._cgroups.prepare()
+            mounts = host.read_mounts()
+            self._layers = Layers(self._run / "layers", make_system(self._run / "rootfs"), mounts)
+            cgroups = find_cgroups(self._instance, mounts)
+            cgroups.prepare()
+            self.runtime = replace(self.runtime, has_cgroups=not isinstance(cgroups, NoCgroups))
+            self._cgroups = cgroups
         except OSError as error:
             raise SandboxError(f"the sandbox cannot be prepared: {error}") from error
 
@@ -109,10 +112,11 @@ class Boxes:
         if self._run.exists() and (not boot_file.exists() or boot_file.read_text() != boot):
             shutil.rmtree(self._run)
         for directory, mode in (
-            (RUN_DIR, 0o755),
+            (launcher.run_dir(), 0o755),
             (self._run, 0o755),  # the runtime passes here as a user of the box's own range
             (self._run / "state", 0o700),
             (self._run / "bundles", 0o700),
+            (self._run / "layers", 0o755),
         ):
             directory.mkdir(exist_ok=True)
             directory.chmod(mode)
@@ -126,32 +130,36 @@ class Boxes:
         """Make a box up to the point where its program would begin. Raises SandboxError; nothing of it is left then."""
         self._check_workspace(box)
         cgroups, bundle_dir = self.cgroups, self._run / "bundles" / box.box_id
+        starts = launcher.current()
         if bundle_dir.exists():  # an earlier server died while it made this box
             self.remove(box.box_id)
         try:
             cgroups.ensure_group(box.group, box.group_limits)
-            config = bundle.config(
-                box,
-                self._system,
-                cgroups.box_path(box.group, box.box_id),
-                cgroups.box_resources(box.limits),
-                resource.getrlimit(resource.RLIMIT_NOFILE)[1],
-            )
-            bundle_dir.mkdir(mode=0o700)
-            (bundle_dir / "config.json").write_text(json.dumps(config))
-            files = self.files(box.box_id)
-            made = monitor.create(
-                self._conmon,
-                self.runtime,
-                box.box_id,
-                bundle_dir,
-                files,
-                box.limits.log_bytes,
-                at_most_s,
-                cgroups.place_monitor,
-            )
+            with self._layers.over(box.workspace, box.shared) as system:
+                config = bundle.config(
+                    box,
+                    system,
+                    cgroups.box_path(box.group, box.box_id),
+                    cgroups.box_resources(box.limits),
+                    starts.open_files(),
+                )
+                bundle_dir.mkdir(mode=0o700)
+                (bundle_dir / "config.json").write_text(json.dumps(config))
+                files = self.files(box.box_id)
+                made = monitor.create(
+                    self._conmon,
+                    self.runtime,
+                    box.box_id,
+                    bundle_dir,
+                    files,
+                    box.limits.log_bytes,
+                    at_most_s,
+                    starts,
+                    partial(cgroups.place_monitor, box.group),
+                )
             cgroups.limit_sockets(box)
             host.limit_user_namespace(made.box_pid, _NAMESPACE_LIMITS)
+            host.pin_oom_score(made.box_pid, bundle.OOM_SCORE)
             return made
         except (OSError, SandboxError) as error:
             self.remove(box.box_id)
@@ -209,7 +217,7 @@ class Boxes:
             time.sleep(0.02)
         shutil.rmtree(self._run, ignore_errors=True)
         with contextlib.suppress(OSError):  # another instance uses it
-            RUN_DIR.rmdir()
+            launcher.run_dir().rmdir()
 
     @staticmethod
     def _check_workspace(box: Box) -> None:

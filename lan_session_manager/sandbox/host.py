@@ -4,18 +4,27 @@ import contextlib
 import ctypes
 import errno
 import os
+import platform
 import re
 import select
 import stat
 import subprocess
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 _CLONE_NEWNS = 0x00020000
 _MS_REC, _MS_SLAVE = 0x4000, 1 << 19
 _MNT_DETACH = 2
 _PATIENCE_S = 10.0
+_KCMP = {"x86_64": 312, "aarch64": 272, "riscv64": 272, "loongarch64": 272, "ppc64le": 354, "s390x": 343}
+_KCMP_FILES = 2
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.syscall.restype = ctypes.c_long
+
+_thread = threading.local()
 
 
 @dataclass(frozen=True)
@@ -25,6 +34,8 @@ class Mount:
     point: Path
     kind: str  # the file system's type
     options: frozenset[str]  # of the file system, among them the controllers of a version 1 cgroup hierarchy
+    id: int = field(default=0, compare=False)
+    parent: int = field(default=0, compare=False)
 
 
 def parse_mounts(text: str) -> list[Mount]:
@@ -35,14 +46,34 @@ def parse_mounts(text: str) -> list[Mount]:
         fields, (kind, _, options) = before.split(" "), after.split(" ", 2)
         # Space, tab, line feed and backslash stand as three octal digits.
         point = re.sub(r"\\([0-7]{3})", lambda digits: chr(int(digits[1], 8)), fields[4])
-        mounts.append(Mount(Path(point), kind, frozenset(options.split(","))))
+        own, above = int(fields[0]), int(fields[1])
+        mounts.append(Mount(Path(point), kind, frozenset(options.split(",")), own, above))
     return mounts
 
 
 def read_mounts() -> list[Mount]:
-    """The mounts that the calling thread sees."""
+    """The mounts that the calling thread sees, without those that are covered by others."""
     with open("/proc/thread-self/mountinfo", errors="surrogateescape") as file:
-        return parse_mounts(file.read())
+        return uncovered(parse_mounts(file.read()))
+
+
+def uncovered(mounts: list[Mount]) -> list[Mount]:
+    """Those of `mounts` that can be reached by their path."""
+    by_id = {mount.id: mount for mount in mounts}
+    places = {(mount.parent, mount.point) for mount in mounts}
+
+    def has_cover(mount: Mount) -> bool:
+        return (mount.id, mount.point) in places
+
+    def is_reached(mount: Mount) -> bool:
+        if any((mount.parent, above) in places for above in mount.point.parents):
+            return False  # mounted later, or this one would have been mounted in it
+        parent = by_id.get(mount.parent)
+        if parent is None or parent is mount:
+            return True
+        return is_reached(parent) and (parent.point == mount.point or not has_cover(parent))
+
+    return [mount for mount in mounts if not has_cover(mount) and is_reached(mount)]
 
 
 def hybrid_mount(mounts: list[Mount]) -> Path | None:
@@ -56,15 +87,43 @@ def enter_private_mounts() -> None:
     """Put the calling thread, and what it starts, into a mount namespace of its own without the hybrid cgroup v2 mount.
 
     crun refuses to work where version 2 is mounted beside version 1. Mounts of the host go on appearing in the new
-    namespace; nothing done there is seen by the host. Does nothing on a host without such a mount. Raises OSError.
+    namespace; nothing done there is seen by the host. Who may not have such a namespace, and does not need it for that
+    reason, stays in the host's. Raises OSError.
     """
     hybrid = hybrid_mount(read_mounts())
-    if hybrid is None:
-        return
     libc = ctypes.CDLL(None, use_errno=True)
-    _check(libc.unshare(_CLONE_NEWNS), "unshare")
+    try:
+        _check(libc.unshare(_CLONE_NEWNS), "unshare")
+    except PermissionError:
+        if hybrid is not None:
+            raise
+        return
     _check(libc.mount(b"none", b"/", None, ctypes.c_ulong(_MS_REC | _MS_SLAVE), None), "mount")
-    _check(libc.umount2(os.fsencode(hybrid), _MNT_DETACH), "umount2")
+    if hybrid is not None:
+        _check(libc.umount2(os.fsencode(hybrid), _MNT_DETACH), "umount2")
+    _thread.has_private_mounts = True
+
+
+def has_private_mounts() -> bool:
+    """Whether the calling thread has entered a mount namespace of its own, so that it may mount and unmount there."""
+    return getattr(_thread, "has_private_mounts", False)
+
+
+def mount(source: str, target: Path, kind: str | None = None, flags: int = 0, options: str = "") -> None:
+    """mount(2), in the calling thread's namespace. Raises OSError."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    kind_, options_ = kind.encode() if kind else None, os.fsencode(options) or None
+    _check(libc.mount(os.fsencode(source), os.fsencode(target), kind_, ctypes.c_ulong(flags), options_), "mount")
+
+
+def set_namespace(fd: int, kind: int) -> None:
+    """setns(2) for the calling thread. Raises OSError."""
+    _check(ctypes.CDLL(None, use_errno=True).setns(fd, kind), "setns")
+
+
+def detach(target: Path) -> None:
+    """Take a mount, and all below it, out of the calling thread's namespace; who uses it keeps it. Raises OSError."""
+    _check(ctypes.CDLL(None, use_errno=True).umount2(os.fsencode(target), _MNT_DETACH), "umount2")
 
 
 def _check(result: int, call: str) -> None:
@@ -90,6 +149,14 @@ def limit_user_namespace(pid: int, limits: Mapping[str, int]) -> None:
         raise OSError(errno.EPERM, "the limits of a user namespace could not be set") from error
 
 
+def pin_oom_score(pid: int, score: int) -> None:
+    """Give a process an `oom_score_adj` that it, and what it starts, can raise and not lower. Raises OSError.
+
+    Who has not the host's CAP_SYS_RESOURCE gives the score alone: it can be lowered to what this process has (proc(5)).
+    """
+    Path(f"/proc/{pid}/oom_score_adj").write_text(str(score))
+
+
 def boot_id() -> str:
     """The id of this boot of the host: another one after every restart."""
     return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -112,6 +179,14 @@ def _stat_fields(pid: int) -> list[str]:
         # The second field, the name, may hold blanks and brackets; what follows its last bracket is field 3.
         return file.read().rpartition(") ")[2].split()
     return []
+
+
+def bytes_read(pid: int) -> int | None:
+    """How many bytes a process has read so far, from files and pipes (proc(5)); None where that cannot be known."""
+    with contextlib.suppress(OSError, KeyError, ValueError):
+        lines = Path(f"/proc/{pid}/io").read_text().splitlines()
+        return int(dict(line.split(": ") for line in lines)["rchar"])
+    return None
 
 
 def open_process(pid: int, started: int) -> int | None:
@@ -148,22 +223,60 @@ def wait_for(process_fd: int, timeout_s: float) -> bool:
 
 
 def unlinked_bytes(pids: Iterable[int], device: int, most: int) -> int | None:
-    """What files without a name take on a disk (`st_dev`), and are open in the processes `pids`.
+    """What files without a name take on a disk (`st_dev`) that the processes `pids` have open, mapped, or run.
 
-    None: more than `most` files are open.
+    None: there are more than `most` such files to look at. What has no descriptor in any process is not seen: one on
+    its way through a socket, or that of a system call which has not returned. Nor is, by who is not root of the host,
+    what is only mapped.
     """
     found: dict[int, int] = {}
     for pid in pids:
-        with contextlib.suppress(OSError), os.scandir(f"/proc/{pid}/fd") as files:
-            for file in files:
-                if most == 0:
-                    return None
-                most -= 1
-                with contextlib.suppress(OSError):
-                    info = os.stat(file.path)
-                    if info.st_nlink == 0 and info.st_dev == device and stat.S_ISREG(info.st_mode):
-                        found[info.st_ino] = info.st_blocks * 512
+        for path in _held_by(pid):
+            if most == 0:
+                return None
+            most -= 1
+            with contextlib.suppress(OSError):
+                info = os.stat(path)
+                if info.st_nlink == 0 and info.st_dev == device and stat.S_ISREG(info.st_mode):
+                    found[info.st_ino] = info.st_blocks * 512
     return sum(found.values())
+
+
+def _held_by(pid: int) -> Iterator[str]:
+    """Links of procfs to the files that a process has open, to those it runs, and to deleted ones that it has mapped."""
+    yield f"/proc/{pid}/exe"
+    with contextlib.suppress(OSError):
+        # A thread may have a table of its own, and that of the first one is gone once it has ended.
+        tables: list[int] = []
+        for thread in map(int, os.listdir(f"/proc/{pid}/task")):
+            if any(_share_files(thread, other) for other in tables):
+                continue
+            with contextlib.suppress(OSError), os.scandir(f"/proc/{pid}/task/{thread}/fd") as files:
+                tables.append(thread)
+                yield from (file.path for file in files)
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/maps", "rb") as maps:
+        seen = set()
+        for line in maps:
+            if line.endswith(b" (deleted)\n"):
+                where, _, _, *inode = line.split(None, 5)[:5]
+                if tuple(inode) not in seen:
+                    seen.add(tuple(inode))
+                    yield f"/proc/{pid}/map_files/{_as_listed(where)}"
+
+
+def _as_listed(where: bytes) -> str:
+    """The name in map_files of an address range of maps, which has leading zeros there."""
+    first, _, last = where.partition(b"-")
+    return f"{int(first, 16):x}-{int(last, 16):x}"
+
+
+def _share_files(thread: int, other: int) -> bool:
+    """Whether two threads of one process have one table of descriptors, as far as the kernel tells."""
+    number = _KCMP.get(platform.machine())
+    if number is None:
+        return True
+    arguments = (thread, other, _KCMP_FILES, 0, 0)
+    return _libc.syscall(ctypes.c_long(number), *map(ctypes.c_long, arguments)) <= 0
 
 
 def has_swap() -> bool:

@@ -8,8 +8,8 @@ import contextlib
 import json
 import os
 import select
+import signal
 import socket
-import subprocess
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -17,8 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lan_session_manager.logs import segments
 from lan_session_manager.sandbox.box import SandboxError
 from lan_session_manager.sandbox.host import start_time
+from lan_session_manager.sandbox.launcher import Launcher
 from lan_session_manager.sandbox.runtime import ENVIRONMENT, Runtime
 
 _PATIENCE_S = 30.0
@@ -79,11 +81,13 @@ def create(
     files: BoxFiles,
     log_bytes: int,
     at_most_s: int,
+    launcher: Launcher,
     place: Callable[[int], None],
 ) -> Monitored:
-    """Start a monitor that makes the box of `bundle`.
+    """Have `launcher` start a monitor that makes the box of `bundle`.
 
-    The log keeps its first `log_bytes`, headers included. After `at_most_s` the monitor stops the box by itself.
+    The log takes at most `log_bytes` of disk, headers included: see `logs.segments`. After `at_most_s` the monitor
+    stops the box by itself.
     `place` is called with the monitor's process id before it starts anything.
     Raises SandboxError with the runtime's own words.
     """
@@ -94,22 +98,33 @@ def create(
         *("--bundle", str(bundle), "--conmon-pidfile", str(files.monitor_pid)),
         *("--container-pidfile", str(files.directory / "box.pid"), "--exit-dir", str(files.exits)),
         # The log is named within the working directory, because a colon in its path would end it.
-        *("--log-path", f"k8s-file:{files.log.name}", "--log-global-size-max", str(log_bytes)),
+        *("--log-path", f"k8s-file:{files.log.name}", "--log-size-max", str(segments.segment_bytes(log_bytes))),
+        "--no-sync-log",  # else every segment would have to be on the disk before the task goes on
         *("--stdin", "--full-attach", "--log-level", "warning", "--timeout", str(at_most_s)),
     ]
     try:
-        told = _spawn([str(conmon), *arguments], files.directory, place)
+        told = _spawn([str(conmon), *arguments], files.directory, launcher, place)
         monitor_pid = int(files.monitor_pid.read_text())
-    except (OSError, subprocess.TimeoutExpired, ValueError) as error:
+    except (OSError, ValueError) as error:
+        _give_up(files)
         raise SandboxError(f"the monitor did not start: {error}") from error
     box_pid = told.get("data")
     if not isinstance(box_pid, int) or box_pid <= 0:
         raise SandboxError(str(told.get("message") or "the runtime gave no reason"))
+    segments.keep_beginning(files.directory)
     _end_input(bundle)
     return Monitored(monitor_pid, start_time(monitor_pid) or 0, box_pid)
 
 
-def _spawn(command: list[str], directory: Path, place: Callable[[int], None]) -> dict[str, Any]:
+def _give_up(files: BoxFiles) -> None:
+    """End a monitor that said nothing in time, and the runtime that it waits for: it would make the box later."""
+    with contextlib.suppress(OSError, ValueError):
+        pid = int(files.monitor_pid.read_text())
+        if os.fsencode(files.exits) in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
+            os.killpg(pid, signal.SIGKILL)  # it leads a session of its own
+
+
+def _spawn(command: list[str], directory: Path, launcher: Launcher, place: Callable[[int], None]) -> dict[str, Any]:
     """Start conmon, and give what it tells: {"data": pid} once the box exists, or {"data": -1, "message": why not}."""
     with ExitStack() as stack:
         ours_sync, its_sync, its_start, ours_start = (*os.pipe2(os.O_CLOEXEC), *os.pipe2(os.O_CLOEXEC))
@@ -117,23 +132,14 @@ def _spawn(command: list[str], directory: Path, place: Callable[[int], None]) ->
             stack.callback(os.close, fd)
         with ExitStack() as until_started:
             until_started.callback(os.close, its_sync)
-            process = subprocess.Popen(
-                command,
-                cwd=directory,
-                env={**ENVIRONMENT, "_OCI_SYNCPIPE": str(its_sync), "_OCI_STARTPIPE": str(its_start)},
-                pass_fds=(its_sync, its_start),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
+            pipes = {"_OCI_SYNCPIPE": its_sync, "_OCI_STARTPIPE": its_start}
+            process = launcher.start(command, directory, ENVIRONMENT, pipes)
         try:
             place(process.pid)
             os.write(ours_start, b"\0")
             process.wait(_PATIENCE_S)  # the monitor is a child that it leaves behind
-        except (OSError, subprocess.TimeoutExpired):
+        except OSError:
             process.kill()
-            process.wait()
             raise
         return _read_told(ours_sync)
 

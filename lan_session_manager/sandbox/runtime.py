@@ -21,11 +21,14 @@ class Runtime:
 
     path: Path
     state: Path
+    has_cgroups: bool = True
 
     @property
     def arguments(self) -> tuple[str, ...]:
         """What stands before every command."""
-        return ("--root", str(self.state))
+        # crun makes a cgroup for a box that asks for none, too. runc does not work where it finds none at all.
+        none = ("--cgroup-manager=disabled",) if not self.has_cgroups and self.path.name == "crun" else ()
+        return ("--root", str(self.state), *none)
 
     def version(self) -> str:
         """Its name and version, such as "crun 1.8.1". Raises SandboxError if it does not run."""

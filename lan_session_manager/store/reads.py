@@ -201,15 +201,18 @@ class Reads:
         row = self._one("SELECT count(*) AS n FROM tasks WHERE session_id = ? AND state = 'queued'", session_id)
         return int(row["n"]) if row else 0
 
-    def waiting(self, runners: Sequence[str]) -> list[tuple[int, str, str]]:
-        """(seq, task id, session id) of each session's queued tasks that one of `runners` is to run, oldest first."""
+    def waiting(self, runners: Sequence[str]) -> list[tuple[int, str, str, int, float]]:
+        """Each session's queued tasks that one of `runners` is to run, oldest first.
+
+        (seq, task id, session id, MB of memory, seconds that it may run).
+        """
         marks = ", ".join("?" * len(runners))
         rows = self._all(
-            f"""SELECT seq, id, session_id FROM tasks
+            f"""SELECT seq, id, session_id, memory_mb, time_s FROM tasks
                 WHERE state = 'queued' AND session_id IS NOT NULL AND runner IN ({marks}) ORDER BY seq""",
             *runners,
         )
-        return [(row["seq"], row["id"], row["session_id"]) for row in rows]
+        return [(row["seq"], row["id"], row["session_id"], row["memory_mb"], row["time_s"]) for row in rows]
 
     def running(self, runners: Sequence[str]) -> list[TaskRecord]:
         """Every running task that one of `runners` runs."""

@@ -278,11 +278,15 @@ class Images:
 
     @contextlib.contextmanager
     def _locked(self, name: str) -> Iterator[int]:
-        """Alone with the image, of all threads of all processes. The file says when the files began to be copied."""
+        """Alone with the image, of all threads of all processes, also of programs that outlived their server.
+
+        The file says when the files began to be copied.
+        """
         fd = os.open(self._of(name, "lock"), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         with closing(fd):
             fcntl.flock(fd, fcntl.LOCK_EX)
-            yield fd
+            with loops.locked_by(fd):
+                yield fd
 
     def _of(self, name: str, what: str) -> Path:
         return self._directory / f"{name}.{what}"

@@ -1,13 +1,16 @@
 """Loop devices and mounts of images, by the programs of util-linux and e2fsprogs. Everything here blocks.
 
 A file that is attached to two loop devices at once is destroyed: each is looked for before another one is made. A
-device goes away with its last mount (autoclear), so that nothing is left of a server that dies half-way.
+device goes away with its last mount (autoclear), so that nothing is left of a server that dies half-way. A program
+outlives a server that is killed, and works on: it keeps the lock under which it was started (`locked_by`).
 """
 
 import contextlib
 import errno
 import os
 import subprocess
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 _OPTIONS = "nosuid,nodev,noatime,discard,noinit_itable,errors=remount-ro"
@@ -17,8 +20,21 @@ _LONG_S = 3600.0  # a check or a copy of a whole image
 _REPAIRED = 1  # e2fsck(8)
 
 
+_thread = threading.local()
+
+
 class ToolError(Exception):
     """A program could not do what it was told; the text is what it said."""
+
+
+@contextlib.contextmanager
+def locked_by(lock: int) -> Iterator[None]:
+    """Have the programs that this thread starts meanwhile hold the descriptor of a lock too, to their end."""
+    _thread.locks = (lock,)
+    try:
+        yield
+    finally:
+        _thread.locks = ()
 
 
 def run(*command: str | Path, seconds: float = _PATIENCE_S, most: int = 0) -> str:
@@ -32,6 +48,7 @@ def run(*command: str | Path, seconds: float = _PATIENCE_S, most: int = 0) -> st
             errors="replace",
             env=_ENV,
             cwd="/",
+            pass_fds=getattr(_thread, "locks", ()),
             timeout=seconds,
             check=False,
         )

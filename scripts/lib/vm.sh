@@ -6,8 +6,8 @@ readonly vm_cache=${XDG_CACHE_HOME:-$HOME/.cache}/lan-session-manager/vm
 readonly vm_suite=bookworm vm_python=3.11
 # What the server needs, what boxes are tested with, and what makes a machine of it.
 readonly vm_packages=(
-  crun runc conmon catatonit iproute2 procps git curl ca-certificates gcc libc6-dev python3-venv
-  systemd-sysv dbus kmod linux-image-amd64 initramfs-tools
+  crun runc conmon catatonit uidmap iproute2 procps git curl ca-certificates gcc libc6-dev python3-venv
+  systemd-sysv libpam-systemd dbus-user-session kmod linux-image-amd64 initramfs-tools
 )
 # None of them is in the machine, and they are most of a kernel's size.
 readonly vm_drivers=(drivers/gpu drivers/media drivers/net/ethernet drivers/net/wireless sound)
@@ -152,6 +152,7 @@ export PATH=/opt/venv/bin:\$PATH HOME=/root LANG=C.UTF-8 TERM=dumb
 cd /project
 echo "linux \$(uname -r), \$(systemctl --version | head -n 1), \$(stat -f -c %T /sys/fs/cgroup): \$(cat /sys/fs/cgroup/cgroup.controllers)"
 for tool in crun runc conmon python; do \$tool --version | head -n 1; done
+python -m compileall -q lan_session_manager # once here: users of the tests have no right to keep it
 echo "processors \$(nproc), memory and swap in MB: \$(free -m | awk 'NR > 1 { printf "%s ", \$2 }')"
 echo "up for \$(cut -d ' ' -f 1 /proc/uptime) s: the command begins"
 $(printf '%q ' "$@")

@@ -14,7 +14,8 @@ import pytest
 
 from lan_session_manager.doctor import isolation
 from lan_session_manager.doctor.findings import Verdict
-from lan_session_manager.sandbox.boxes import RUN_DIR, instance_id
+from lan_session_manager.sandbox import launcher
+from lan_session_manager.sandbox.boxes import instance_id
 from lan_session_manager.sandbox.cgroups import TREE
 from lan_session_manager.sandbox.host import read_mounts
 from lan_session_manager.sandbox.runtime import find_program
@@ -82,7 +83,7 @@ def _free_port() -> int:
 def test_this_machine_can_serve(tmp_path: Path) -> None:
     report = _examine(tmp_path / "none", "--port", str(_free_port()))
     assert [name for name in ("isolation", "box: memory", "box: no network") if report.verdict_of(name) != "PASS"] == []
-    for name in ("kernel", "user namespaces", "seccomp", "rights for limits", "cgroups", "conmon", "catatonit"):
+    for name in ("kernel", "user namespaces", "seccomp", "cgroups", "conmon", "catatonit"):
         assert report.verdict_of(name) == "PASS"
     assert report.verdict_of("user of the server") == "CAUTION"
     assert report.verdict_of("data directory") == "SKIPPED"
@@ -102,7 +103,7 @@ def test_nothing_of_its_boxes_is_left(tmp_path: Path, monkeypatch: pytest.Monkey
     assert found[0].verdict is Verdict.PASS, found
     [instance] = instances
     trees = [mount.point / TREE for mount in read_mounts() if mount.kind.startswith("cgroup")]
-    assert [place for place in (RUN_DIR, *trees) if (place / instance).exists()] == []
+    assert [place for place in (launcher.run_dir(), *trees) if (place / instance).exists()] == []
     assert list((tmp_path / STATE_DIR).iterdir()) == []
 
 

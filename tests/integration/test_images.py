@@ -3,8 +3,10 @@
 import os
 import stat
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -380,3 +382,32 @@ def test_a_host_without_room_costs_a_session_what_it_writes_then_and_nothing_els
     assert _as_task(small_disk / NAME, "cksum kept | cmp - sum && head -c 30M /dev/urandom > more && sync more") == 0
     images.release(NAME)
     assert is_whole(image(small_disk, NAME))
+
+
+def test_who_comes_after_a_killed_server_waits_for_the_program_that_it_left(images: Images, data_dir: Path) -> None:
+    _ready(images)
+    images.release(NAME)
+    tools, begun, go_on = (data_dir.parent / name for name in ("tools", "begun", "go-on"))
+    tools.mkdir()
+    (tools / "mount").write_text(f'#!/bin/sh\n: > {begun}\nread _ < {go_on}\nexec /usr/bin/mount "$@"\n')
+    (tools / "mount").chmod(0o755)
+    os.mkfifo(go_on)
+    program = (
+        "import sys; from pathlib import Path; from lan_session_manager.workspace import images, loops\n"
+        "loops._ENV['PATH'] = sys.argv[2] + ':' + loops._ENV['PATH']\n"
+        f"images.Images(Path(sys.argv[1]), makes=True).place({NAME!r})"
+    )
+    with subprocess.Popen([sys.executable, "-c", program, data_dir, tools]) as killed:
+        end = time.monotonic() + 20
+        while not begun.exists() and time.monotonic() < end:
+            time.sleep(0.02)
+        killed.kill()
+    assert begun.exists()
+    with ThreadPoolExecutor(1) as pool:
+        later = pool.submit(images.place, NAME)
+        time.sleep(0.5)
+        assert devices(data_dir) == [], "beside the other one it would work on the same image"
+        go_on.write_text("go on\n")
+        assert later.result(20) is not None
+    assert len(devices(data_dir)) == 1
+    assert os.path.ismount(data_dir / NAME)

@@ -5,7 +5,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lan_session_manager.sandbox.boxes import RUN_DIR, instance_id
+from lan_session_manager.sandbox import launcher
+from lan_session_manager.sandbox.boxes import instance_id
 from lan_session_manager.sandbox.cgroups import TREE
 from tests.integration.clients import device, submit, wait_for
 from tests.server import start_server
@@ -19,7 +20,7 @@ def _left(data_dir: Path) -> list[str]:
     monitors = [process for process in psutil.process_iter(["name", "cmdline"]) if process.info["name"] == "conmon"]
     mine = [f"process {process.pid}" for process in monitors if instance in " ".join(process.info["cmdline"] or ())]
     groups = [str(path) for path in Path("/sys/fs/cgroup").glob(f"**/{TREE}/{instance}")]
-    return [*mine, *groups, *(str(path) for path in RUN_DIR.glob(instance))]
+    return [*mine, *groups, *(str(path) for path in launcher.run_dir().glob(instance))]
 
 
 def test_a_task_outlives_a_killed_server_and_is_gone_after_the_stop(tmp_path: Path) -> None:

@@ -227,3 +227,29 @@ def test_a_task_for_which_the_machine_has_no_memory_left_waits_for_another_ones_
             client.put(f"/api/workspace/{address}/files/inputs/go", content=b"").raise_for_status()
             ended(client, {"127.0.0.1": holds, "127.0.0.2": small}[address])
         assert ended(second, large)["status"] == "completed"  # it is larger than all that there is, and runs alone
+
+
+def test_a_task_that_waits_for_memory_holds_up_nobody_who_leaves_it_its_room(tmp_path: Path) -> None:
+    env = {"LSM_SLOTS": "4", "LSM_TASKS_MEMORY_MB": "300", "LSM_SESSION_MEMORY_MB": "300"}
+    waits = "while [ ! -e inputs/go ]; do sleep 0.05; done"
+    with (
+        start_server(tmp_path, env=env) as server,
+        device(server) as first,
+        device(server, "127.0.0.2") as second,
+        device(server, "127.0.0.3") as third,
+    ):
+        holds = submit(first, waits, limits={"memory_mb": 200, "time_s": 3600})
+        wait_for(first, holds, lambda task: task["status"] == "running")
+        large = submit(second, "true", limits={"memory_mb": 250, "time_s": 3600})
+        behind = submit(second, "true", limits={"memory_mb": 16, "time_s": 1})
+        beside = submit(third, "true", limits={"memory_mb": 50, "time_s": 7200})
+        assert ended(third, beside)["status"] == "completed"
+        in_the_way = submit(third, "true", limits={"memory_mb": 60, "time_s": 7200})
+        over_by_then = submit(first, "true", limits={"memory_mb": 60, "time_s": 60})
+        assert ended(first, over_by_then)["status"] == "completed"
+        for task_id in (large, behind):
+            assert second.get(f"/api/task/{task_id}").json()["status"] == "queued"
+        assert third.get(f"/api/task/{in_the_way}").json()["status"] == "queued"
+        first.put("/api/workspace/127.0.0.1/files/inputs/go", content=b"").raise_for_status()
+        for client, task_id in ((second, large), (second, behind), (third, in_the_way)):
+            assert ended(client, task_id)["status"] == "completed"

@@ -20,6 +20,7 @@ def _printed(*notice: str) -> str:
         urls=["http://localhost:5000"],
         ws_port=8765,
         isolation="crun",
+        quotas="kept by watching",
         notice=notice,
         data_dir=Path("/d"),
         admin_token=None,

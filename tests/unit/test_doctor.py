@@ -9,12 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lan_session_manager.doctor import cgroups, isolation, kernel, programs, storage, surroundings
+from lan_session_manager.doctor import cgroups, isolation, kernel, programs, rights, storage, surroundings
 from lan_session_manager.doctor.cgroups import Mode
 from lan_session_manager.doctor.findings import Finding, Verdict, as_json, as_text, overall
 from lan_session_manager.doctor.surroundings import Listener
+from lan_session_manager.sandbox.holder import parse_ranges
 from lan_session_manager.sandbox.host import Mount
+from lan_session_manager.sandbox.launcher import Mode as UserMode
 from lan_session_manager.sandbox.selftest import Check, SelfTest
+from lan_session_manager.settings import STATE_DIR, QuotaMode
 
 PASS, FAIL, CAUTION, SKIPPED = Verdict.PASS, Verdict.FAIL, Verdict.CAUTION, Verdict.SKIPPED
 
@@ -129,19 +132,49 @@ def test_a_user_may_use_namespaces_that_nothing_restricts() -> None:
 )
 def test_ids_of_boxes_that_somebody_has_as_well_are_found(line: str, verdict: Verdict) -> None:
     for files in ({"subuid": line, "subgid": ""}, {"subuid": "bob:100000:65536\n", "subgid": f"\n{line}\n"}):
-        found = kernel.user_ids(files)
+        found = rights.host_ids(files)
         assert found.verdict is verdict
         assert ("ann" in found.what) is (verdict is CAUTION)
 
 
 @given(st.text())
 def test_any_text_is_ranges_or_none(text: str) -> None:
-    assert all(first >= 0 and count >= 0 for _, first, count in kernel.parse_ranges(text))
+    assert all(first >= 0 and count >= 0 for _, first, count in parse_ranges(text))
 
 
-def test_root_can_set_limits_and_is_told_why_that_is_not_the_best() -> None:
-    assert [found.verdict for found in kernel.rights(is_root=True)] == [PASS, CAUTION]
-    assert [found.verdict for found in kernel.rights(is_root=False)] == [FAIL, SKIPPED]
+@pytest.mark.parametrize(
+    ("subuid", "subgid", "verdict", "what"),
+    [
+        ("lsm:1000000:65536000", "lsm:1000000:65536000", PASS, "for 1,000 sessions"),
+        ("lsm:1000000:65536000", "997:1000000:65536000\nann:100000:65536", PASS, "for 1,000 sessions"),
+        ("lsm:1000000:655360\nlsm:5000000:655360", "lsm:1000000:1310720", PASS, "for 20 sessions"),
+        ("lsm:1000000:65536000", "lsm:1000000:131072", CAUTION, "for 2 sessions only"),
+        ("lsm:1000000:65535", "lsm:1000000:65536", FAIL, "lsm has none"),
+        ("lsm:1000000:65536000", "", FAIL, "lsm has none"),
+        ("lsm:1000000:65536000", "lsm:1000000:65536000\nann:66535999:1", CAUTION, "ann in /etc/subgid"),
+    ],
+)
+def test_a_user_needs_ids_of_its_own_for_every_session(subuid: str, subgid: str, verdict: Verdict, what: str) -> None:
+    found = rights.own_ids({"subuid": subuid, "subgid": subgid}, 997, "lsm")
+    assert (found.verdict, what in found.what) == (verdict, True), found
+    assert is_told_what_to_do(found)
+
+
+@pytest.mark.parametrize(
+    ("mode", "verdict"), [(UserMode.ROOT, CAUTION), (UserMode.ROOTLESS, PASS), (UserMode.NONE, FAIL)]
+)
+def test_a_user_of_its_own_is_better_than_root_and_who_has_no_rights_is_told_why(
+    mode: UserMode, verdict: Verdict
+) -> None:
+    found = rights.server_user(mode, "lsm", "newuidmap is not installed")
+    assert (found.verdict, "newuidmap" in found.what) == (verdict, verdict is FAIL)
+    assert is_told_what_to_do(found)
+
+
+@pytest.mark.parametrize("lingers", [True, False])
+def test_tasks_of_a_session_that_ends_are_announced(lingers: bool) -> None:
+    found = rights.lingering("ann", lingers=lingers)
+    assert (found.verdict, "enable-linger ann" in found.advice) == (PASS if lingers else CAUTION, not lingers)
 
 
 @pytest.mark.parametrize(
@@ -196,6 +229,21 @@ def test_the_mode_of_cgroups_is_told_from_the_mounts(mounts: list[Mount], mode: 
 )
 def test_memory_processor_and_processes_need_a_controller_each(mode: Mode, offered: str, verdict: Verdict) -> None:
     found = cgroups.cgroups(mode, offered.split())
+    assert found.verdict is verdict
+    assert is_told_what_to_do(found)
+
+
+@pytest.mark.parametrize(
+    ("mode", "offered", "verdict"),
+    [
+        (Mode.V2, "cpuset cpu io memory pids", PASS),
+        (Mode.V2, "memory pids", FAIL),
+        (Mode.NONE, "", FAIL),
+        (Mode.HYBRID, "cpu cpuacct memory pids", FAIL),
+    ],
+)
+def test_a_user_needs_three_controllers_delegated(mode: Mode, offered: str, verdict: Verdict) -> None:
+    found = cgroups.cgroups(mode, offered.split(), is_rootless=True)
     assert found.verdict is verdict
     assert is_told_what_to_do(found)
 
@@ -307,6 +355,9 @@ def test_a_reduced_grade_that_is_accepted_by_name_is_a_caution_and_a_hole_stays_
     assert _verdicts((HELD[0], UNBOUND), "reduced: memory") == [CAUTION, PASS, CAUTION]
     assert _verdicts((HELD[0], UNBOUND), "reduced: CPU") == [FAIL, PASS, FAIL]
     assert _verdicts((LEAKS, UNBOUND), "none: no network") == [FAIL, FAIL, FAIL]
+    watched = Check("privacy", holds=False, is_privacy=True, why="seen: /usr")
+    assert _verdicts((HELD[0], watched)) == [FAIL, PASS, FAIL]
+    assert _verdicts((HELD[0], UNBOUND, watched), "reduced: memory, privacy") == [CAUTION, PASS, CAUTION, CAUTION]
 
 
 # storage
@@ -370,6 +421,23 @@ def test_project_quotas_are_told_from_the_mount_and_the_kernels_configuration(
     assert found.verdict is verdict
     assert is_told_what_to_do(found)
     assert ("Use a kernel" in found.advice) is ("not set" in config)
+
+
+def test_quotas_that_are_watched_are_as_the_owner_wants_them(tmp_path: Path) -> None:
+    (found,) = storage.find_quotas(storage.place_of(tmp_path), QuotaMode.WATCH)
+    assert (found.verdict, found.what.startswith("kept by watching")) == (PASS, True)
+
+
+def test_hard_quotas_are_tried_out_and_nothing_of_that_stays(tmp_path: Path) -> None:
+    place = storage.place_of(tmp_path)
+    (found,) = storage.find_quotas(place, QuotaMode.HARD)
+    assert found.verdict is SKIPPED
+    (tmp_path / STATE_DIR).mkdir()
+    (found,) = storage.find_quotas(place, QuotaMode.HARD)
+    assert found.verdict in (PASS, FAIL)
+    assert found.what.startswith("kept by the kernel: ") is (found.verdict is PASS)
+    assert (found.verdict is FAIL) is ("LSM_QUOTA_MODE" in found.advice)
+    assert list((tmp_path / STATE_DIR).iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -437,9 +505,9 @@ def test_a_port_is_free_or_the_servers_own(listeners: list[Listener], server: in
     assert is_told_what_to_do(found)
 
 
-@pytest.mark.parametrize(("soft", "verdict"), [(1024, CAUTION), (4095, CAUTION), (4096, PASS), (None, PASS)])
-def test_4096_files_should_be_open_at_once(soft: int | None, verdict: Verdict) -> None:
-    assert surroundings.open_files(soft, None).verdict is verdict
+@pytest.mark.parametrize(("most", "verdict"), [(1024, CAUTION), (4095, CAUTION), (4096, PASS), (None, PASS)])
+def test_4096_files_should_be_open_at_once(most: int | None, verdict: Verdict) -> None:
+    assert surroundings.open_files(most).verdict is verdict
 
 
 def test_held_locks_are_read_and_waiting_ones_and_other_kinds_are_not() -> None:

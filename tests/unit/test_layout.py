@@ -11,12 +11,12 @@ import grimp
 
 PACKAGE = "lan_session_manager"
 LEVELS = (
-    {"version", "errors", "states", "addresses", "settings"},
+    {"version", "errors", "states", "addresses", "hosts", "destinations", "settings"},
     {"store"},
-    {"workspace", "logs", "sandbox", "machine", "banner"},
-    {"allowances", "sessions", "tasks", "activity", "schedule", "runners", "identity", "feed", "exposure"},
+    {"workspace", "logs", "sandbox", "egress", "machine", "names", "banner"},
+    {"allowances", "sessions", "tasks", "activity", "schedule", "runners", "identity", "feed", "exposure", "audit"},
     {"engine"},
-    {"dispatcher", "diskwatch"},
+    {"dispatcher", "diskwatch", "growth", "keptlogs"},
     {"manager"},
     {""},  # the package itself: the public names of the contract
     {"web", "doctor"},
@@ -24,7 +24,7 @@ LEVELS = (
 )
 LEVEL_OF = {room: number for number, rooms in enumerate(LEVELS) for room in rooms}
 # The parts that drive the kernel stay usable on another machine, without the web and the database.
-NEVER = {"sandbox": {"web", "store"}, "engine": {"web", "store"}}
+NEVER = {"sandbox": {"web", "store"}, "egress": {"web", "store"}, "engine": {"web", "store"}}
 
 Imports = Mapping[str, Iterable[str]]  # a module's full name and those of the modules that it imports
 

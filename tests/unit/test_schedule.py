@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lan_session_manager.schedule import Waiting, order, startable
+from lan_session_manager.schedule import Placed, Running, Waiting, order, startable
 
 queues = st.lists(st.sampled_from("abcd"), max_size=40).map(
     lambda sessions: [Waiting(seq, f"{session}{seq}", session) for seq, session in enumerate(sessions, 1)]
@@ -74,3 +74,76 @@ def test_no_slot_stays_free_while_somebody_may_start(
         for session in "abcd"
     )
     assert len(startable(order(waiting, running, own_limit), free)) == min(free, could)
+
+
+def _start(waiting: list[Waiting], memory_mb: int, *running: Running, slots: int = 9) -> list[str]:
+    return [placed.task_id for placed in startable(order(waiting, {}, 9), slots, memory_mb, running)]
+
+
+def test_tasks_of_other_sessions_that_leave_room_for_it_go_before_one_that_waits_for_memory() -> None:
+    large = Waiting(1, "large", "a", 60, 600.0)
+    small = [Waiting(number, f"small{number}", f"s{number}", 20, 600.0) for number in (2, 3, 4)]
+    # 100 in all: beside the large one there is room for two small ones, whoever runs now.
+    assert _start([large, *small], 100, Running(50, 86_400.0)) == ["small2", "small3"]
+
+
+def test_a_task_that_has_ended_when_it_fits_goes_before_one_that_waits_for_memory() -> None:
+    large, short, long = Waiting(1, "a", "a", 100, 9.0), Waiting(2, "b", "b", 40, 60.0), Waiting(3, "c", "c", 40, 61.0)
+    assert _start([large, short, long], 100, Running(10, 60.0)) == ["b"]
+
+
+def test_nobody_of_its_own_session_goes_before_a_task_that_waits_for_memory() -> None:
+    assert _start([Waiting(1, "a1", "a", 60), Waiting(2, "a2", "a", 1)], 100, Running(50, 60.0)) == []
+
+
+def test_a_task_larger_than_all_memory_runs_alone() -> None:
+    assert _start([Waiting(1, "a", "a", 400), Waiting(2, "b", "b", 1)], 300) == ["a"]
+    assert _start([Waiting(1, "a", "a", 400)], 300, Running(1, 60.0)) == []
+    assert _start([Waiting(1, "a", "a", 1)], 300, Running(400, 60.0)) == []
+
+
+tasks_with_memory = st.lists(
+    st.builds(
+        Placed,
+        st.uuids().map(str),
+        st.sampled_from("abcd"),
+        st.just(0),
+        st.booleans(),
+        st.integers(1, 100),
+        st.floats(1.0, 100.0),
+    ),
+    max_size=12,
+)
+running_tasks = st.lists(st.builds(Running, st.integers(1, 40), st.floats(0.0, 100.0)), max_size=6)
+
+
+@given(tasks_with_memory, running_tasks)
+def test_all_that_run_have_no_more_memory_than_there_is(placed: list[Placed], running: list[Running]) -> None:
+    chosen, taken = startable(placed, 99, 100, running), sum(task.memory_mb for task in running)
+    assert not chosen or taken + sum(task.memory_mb for task in chosen) <= 100
+
+
+@given(tasks_with_memory, running_tasks)
+def test_who_goes_before_a_task_that_waits_for_memory_never_delays_it(
+    placed: list[Placed], running: list[Running]
+) -> None:
+    chosen = startable(placed, 99, 100, running)
+    free = 100 - sum(task.memory_mb for task in running)
+    before: list[Placed] = []
+    for first in placed:  # the first that finds no room
+        if first.held:
+            continue
+        if first.memory_mb > free - sum(task.memory_mb for task in before):
+            break
+        before.append(first)
+    else:
+        return
+    assert first not in chosen
+    ends = [*((task.left_s, task.memory_mb) for task in running), *((task.time_s, task.memory_mb) for task in before)]
+
+    def fits_at(moment: float, ends: list[tuple[float, int]]) -> bool:
+        return sum(memory for left, memory in ends if left > moment) + first.memory_mb <= 100
+
+    soonest = min(moment for moment, _ in ends if fits_at(moment, ends))
+    others = [(task.time_s, task.memory_mb) for task in chosen if task not in before]
+    assert fits_at(soonest, [*ends, *others])

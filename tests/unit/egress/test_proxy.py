@@ -1,6 +1,8 @@
 """What the proxy of a task carries, what it refuses, and what it tells of both."""
 
+import asyncio
 import contextlib
+import ipaddress
 import socket
 import threading
 import time
@@ -8,6 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
+from lan_session_manager.destinations import Ip
 from lan_session_manager.egress.proxy import Bounds
 from lan_session_manager.states import Verdict
 from tests.proxies import TASK, head_of, proxy, read_all, target
@@ -281,6 +284,42 @@ def test_more_connections_than_may_be_open_wait_until_there_is_room() -> None:
             assert head_of(third).startswith(b"HTTP/1.1 200 ")
 
 
+def test_a_session_that_takes_all_connections_it_can_get_leaves_some_for_others() -> None:
+    bounds = Bounds(all_connections=8, per_second=10_000.0)
+    with target(_echo) as port, proxy(f"*:{port}", bounds=bounds) as out, contextlib.ExitStack() as stack:
+        request = f"CONNECT files.example:{port} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
+        for one in (out, out.beside("a session")):  # as many as it gets, by two of its tasks
+            for _ in range(8):
+                sock = stack.enter_context(one.connect())
+                sock.sendall(request)
+                sock.settimeout(0.2)
+                with contextlib.suppress(TimeoutError):
+                    head_of(sock)
+        with out.beside("another session").connect() as other:
+            other.sendall(request)
+            assert head_of(other).startswith(b"HTTP/1.1 200 ")
+
+
+def test_a_session_whose_name_servers_are_slow_leaves_names_for_others() -> None:
+    answer, asked = threading.Event(), []
+
+    async def slow(name: str) -> list[Ip]:
+        asked.append(name)
+        if name == "slow.example":
+            await asyncio.to_thread(answer.wait, 20)
+        return [ipaddress.ip_address("127.0.0.1")]
+
+    bounds = Bounds(all_names=6, name_s=0.1)
+    with target(_echo) as port, proxy(f"*:{port}", bounds=bounds, resolve=slow) as out:
+        for _ in range(8):  # nobody waits for these any more, and they go on
+            assert out.say(f"CONNECT slow.example:{port} HTTP/1.1\r\nHost: x\r\n\r\n".encode()).split()[1] == b"502"
+        assert asked.count("slow.example") <= 3
+        with out.beside("another session").connect() as other:
+            other.sendall(f"CONNECT fast.example:{port} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+            assert head_of(other).startswith(b"HTTP/1.1 200 ")
+        answer.set()
+
+
 def test_connections_that_come_too_fast_are_taken_more_slowly() -> None:
     with proxy(bounds=Bounds(per_second=1e-6)) as out:
         for _ in range(100):
@@ -308,7 +347,7 @@ def test_one_task_that_is_stopped_takes_nothing_from_another() -> None:
         listener = socket.create_server(("127.0.0.1", 0))
         listener.setblocking(False)
         other = listener.getsockname()[1]
-        out.egress.open("other", "some", listener)
+        out.egress.open("other", "a session", "some", listener)
         out.egress.close(TASK)
         with socket.create_connection(("127.0.0.1", other), 20) as sock:
             sock.sendall(f"CONNECT files.example:{port} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
@@ -320,7 +359,7 @@ def test_a_profile_that_is_gone_or_empty_opens_nothing() -> None:
         listener = socket.create_server(("127.0.0.1", 0))
         listener.setblocking(False)
         port = listener.getsockname()[1]
-        out.egress.open("other", "gone", listener)
+        out.egress.open("other", "a session", "gone", listener)
         with socket.create_connection(("127.0.0.1", port), 20) as sock:
             sock.sendall(b"CONNECT files.example:443 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
             assert read_all(sock).startswith(b"HTTP/1.1 403 ")

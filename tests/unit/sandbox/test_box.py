@@ -6,14 +6,15 @@ from hypothesis import strategies as st
 
 from lan_session_manager.sandbox.box import (
     FIRST_HOST_UID,
-    LAST_SLOT,
     RANGE_SIZE,
+    _mapped_end,
     group_id,
+    last_slot,
     opaque_id,
     user_range,
 )
 
-SLOTS = st.integers(0, LAST_SLOT)
+SLOTS = st.integers(0, last_slot())
 
 
 @given(SLOTS, SLOTS)
@@ -26,14 +27,30 @@ def test_no_slot_has_a_user_of_the_host_or_one_beyond_32_bits(slot: int) -> None
     assert FIRST_HOST_UID <= user_range(slot) < user_range(slot) + RANGE_SIZE <= 2**32 - 1
 
 
-@pytest.mark.parametrize("slot", [-1, LAST_SLOT + 1, 2**32, -(2**64)])
+@pytest.mark.parametrize("slot", [-1, last_slot() + 1, 2**32, -(2**64)])
 def test_a_slot_without_users_is_refused(slot: int) -> None:
-    with pytest.raises(ValueError, match="no user ids"):
+    with pytest.raises(ValueError, match="has user ids for"):
         user_range(slot)
 
 
 def test_the_last_slot_is_the_last_that_fits() -> None:
-    assert user_range(LAST_SLOT) + 2 * RANGE_SIZE > 2**32 - 1
+    assert user_range(last_slot()) + 2 * RANGE_SIZE > 2**32 - 1
+
+
+@pytest.mark.parametrize(
+    ("text", "sessions"),
+    [
+        ("0 997 1\n1000000 2000000 655360\n", 10),
+        ("0 997 1\n1000000 2000000 65536\n1065536 5000000 65536\n", 2),
+        ("0 997 1\n1065536 5000000 65536\n1000000 2000000 65536\n", 2),
+        ("0 997 1\n1000000 2000000 65535\n", 0),
+        ("0 997 1\n1000001 2000000 655360\n", 0),
+        ("0 100000 65536\n", 0),
+        ("0 0 4294967295\n", 65520),
+    ],
+)
+def test_there_are_as_many_slots_as_user_ids_in_a_row(text: str, sessions: int) -> None:
+    assert (_mapped_end(text) - FIRST_HOST_UID) // RANGE_SIZE == sessions
 
 
 @given(st.text(min_size=1), st.text(min_size=1))

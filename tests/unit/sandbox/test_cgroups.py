@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lan_session_manager.sandbox.box import BoxLimits, GroupLimits, SandboxError
-from lan_session_manager.sandbox.cgroups import CgroupsV1, CgroupsV2, Reading, find_cgroups
+from lan_session_manager.sandbox.cgroups import CgroupsV1, CgroupsV2, NoCgroups, Reading, find_cgroups
 from lan_session_manager.sandbox.host import Mount
 
 LIMITS = GroupLimits(memory_bytes=1 << 28, pids=100, cpu_cores=1.5)
@@ -109,12 +109,31 @@ def test_v2_leaves_a_limit_that_would_end_what_runs(v2: CgroupsV2, tmp_path: Pat
     assert _read(group, "memory.max") == str(1 << 28)
 
 
-def test_v2_keeps_monitors_in_a_cgroup_of_their_own_which_is_no_group(v2: CgroupsV2, tmp_path: Path) -> None:
+def test_v2_keeps_the_monitors_of_a_group_outside_of_it_with_a_quota_like_its_own(
+    v2: CgroupsV2, tmp_path: Path
+) -> None:
+    v2.prepare()
+    v2.ensure_group("s1", LIMITS)
     monitors = tmp_path / "lan-session-manager/i/monitors"
-    _fill(monitors, {"cgroup.procs": ""})
-    v2.place_monitor(4321)
-    assert _read(monitors, "cgroup.procs") == "4321"
+    _fill(monitors, {"cgroup.procs": "", "cgroup.subtree_control": ""})
+    _fill(monitors / "s1", {"cgroup.procs": "", "cpu.max": "max 100000\n"})
+    v2.place_monitor("s1", 4321)
+    assert _read(monitors, "cgroup.subtree_control") == "+cpu"
+    assert _read(monitors, "cgroup.procs") == ""
+    assert _read(monitors / "s1", "cgroup.procs") == "4321"
+    assert _read(monitors / "s1", "cpu.max") == "150000 100000"
     assert v2.groups() == {"s1"}
+
+
+def test_v1_counts_the_processor_of_monitors_to_their_group_and_not_their_memory(v1: CgroupsV1, tmp_path: Path) -> None:
+    for controller in ("cpu", "cpuacct", "memory"):
+        _fill(tmp_path / controller / "lan-session-manager/i/s1/monitors", {"cgroup.procs": ""})
+    v1.place_monitor("s1", 4321)
+    placed = [
+        _read(tmp_path, controller, "lan-session-manager/i/s1/monitors/cgroup.procs")
+        for controller in ("cpu", "cpuacct", "memory")
+    ]
+    assert placed == ["4321", "4321", ""]
 
 
 def test_v2_refuses_a_host_that_does_not_hand_on_a_controller(v2: CgroupsV2, tmp_path: Path) -> None:
@@ -220,3 +239,21 @@ def test_a_group_with_a_box_that_lives_stays_and_says_so(tmp_path: Path) -> None
     assert cgroups.remove_group("s1")
     assert cgroups.groups() == set()
     assert cgroups.remove_group("s1")
+
+
+def test_limits_hold_as_far_as_controllers_are_handed_on(tmp_path: Path) -> None:
+    (tmp_path / "cgroup.controllers").write_text("memory pids\n")
+    made = CgroupsV2("i", tmp_path, takes_less=True)
+    assert (made.controllers, made.limits_cpu) == (("memory", "pids"), False)
+    limits = BoxLimits(memory_bytes=2**20, pids=5, file_bytes=0, log_bytes=0, cpu_cores=0.5)
+    assert set(made.box_resources(limits)) == {"memory", "pids", "devices"}
+    assert CgroupsV2("i", tmp_path).limits_cpu
+
+
+def test_without_cgroups_a_box_asks_for_no_limit_and_has_used_nothing() -> None:
+    made, limits = NoCgroups("i"), BoxLimits(memory_bytes=2**20, pids=5, file_bytes=0, log_bytes=0)
+    made.prepare()
+    made.ensure_group("s1", GroupLimits(memory_bytes=2**20, pids=5, cpu_cores=1.0))
+    made.place_monitor("s1", 1)
+    assert (made.box_resources(limits), made.box_path("s1", "b"), made.read("s1", "b")) == ({}, "", Reading())
+    assert (made.processes("s1", "b"), made.groups(), made.remove_group("s1"), made.remove()) == ([], set(), True, True)

@@ -110,3 +110,18 @@ def test_files_without_a_name_are_counted_once_and_only_on_the_disk_that_is_mean
         finally:
             os.close(again)
     assert host.unlinked_bytes([2**22 + 1], device, 10) == 0  # no such process
+
+
+def test_mounts_that_others_cover_are_not_there() -> None:
+    text = (
+        "24 29 0:22 / /sys rw - sysfs sysfs rw\n"
+        "31 24 0:27 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n"
+        "32 31 0:28 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"
+        "29 1 8:1 / / rw - ext4 /dev/vda rw\n"  # moved there after those in it were made
+        "40 31 0:40 / /sys/fs/cgroup rw - tmpfs tmpfs rw\n"
+        "41 40 0:41 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n"
+        "50 29 0:50 / /mnt/a rw - ext4 /dev/vdb rw\n"
+        "51 29 0:51 / /mnt rw - ext4 /dev/vdc rw\n"
+    )
+    found = [(str(mount.point), mount.kind) for mount in host.uncovered(host.parse_mounts(text))]
+    assert found == [("/sys", "sysfs"), ("/", "ext4"), ("/sys/fs/cgroup", "cgroup2"), ("/mnt", "ext4")]
