@@ -276,11 +276,12 @@ class Dispatcher:
             argv=runners.SANDBOXED[task.runner].argv(task.command),
             network=task.network,
             limits=TaskLimits(
-                memory_bytes=task.memory_mb * MB,
+                # The owner may have given the session less since the task was accepted.
+                memory_bytes=min(task.memory_mb, allowed.memory_mb) * MB,
                 pids=min(task.pids or settings.task_pids, allowed.pids),
-                time_s=task.time_s,
+                time_s=min(task.time_s, allowed.time_s),
                 file_bytes=_most_in_a_file(task, allowed) if start.writes else 0,
-                log_bytes=(task.log_mb or settings.log_mb) * MB,
+                log_bytes=min(task.log_mb or settings.log_mb, allowed.log_mb) * MB,
                 open_files=min(task.open_files or settings.task_open_files, allowed.open_files),
                 cpu_cores=task.cores,
             ),

@@ -265,7 +265,9 @@ class VolumeError(LSMError):
 
 
 class TooManySessionsError(LSMError):
-    """This server has user ids for {most} sessions, and all are taken. Its owner can give it more: docs/operations.md."""
+    """This server has user ids for {most} sessions, and all are taken. Its owner can give it more, as
+    docs/operations.md says.
+    """
 
     status = 503
     code = "too_many_sessions"

@@ -63,12 +63,15 @@ class Sessions:
             return tx.touch_session(session.id, now)
 
         session = self._store.write(job).result()
-        self.workspace(session).create()
+        self.workspace(session, is_starting=False).create()
         self.write_facts(session)
         return session
 
-    def workspace(self, session: SessionRecord) -> Workspace:
-        """The session's workspace, which belongs to the user that its tasks run as. Raises TooManySessionsError."""
+    def workspace(self, session: SessionRecord, *, is_starting: bool = True) -> Workspace:
+        """The session's workspace, which belongs to the user that its tasks run as. Raises TooManySessionsError.
+
+        `is_starting`: who calls may do so for a task that is about to start, which has no box yet.
+        """
         try:
             uid = user_range(session.user_slot) + TASK_UID
         except NoUserIdsError:
@@ -77,12 +80,14 @@ class Sessions:
             session.name,
             uid,
             quota=lambda: self.quota(session),
-            is_idle=lambda: not self._has_boxes(session),
+            is_idle=lambda: not self._may_have_boxes(session, is_starting),
         )
 
-    def _has_boxes(self, session: SessionRecord) -> bool:
-        running = [task for task in self._store.read.live_tasks_of(session.id) if task.state is TaskState.RUNNING]
-        return any(self._store.read.lease(task.id) for task in running if task.runner in runners.SANDBOXED)
+    def _may_have_boxes(self, session: SessionRecord, is_starting: bool) -> bool:
+        """Whether a box may be there: the lease of one is kept a moment after it has begun to run."""
+        live = self._store.read.live_tasks_of(session.id)
+        running = [task for task in live if task.state is TaskState.RUNNING and task.runner in runners.SANDBOXED]
+        return len(running) > is_starting or any(self._store.read.lease(task.id) for task in running)
 
     def release(self, session: SessionRecord) -> None:
         """Let go of what the host keeps for the session's workspace; its files stay."""

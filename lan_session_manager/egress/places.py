@@ -1,15 +1,17 @@
-"""Places that all sessions share, of which there is always one for who comes next."""
+"""Places that all sessions share, of which those that take what they can get leave some for who comes next."""
 
 import asyncio
 from collections import Counter
 
+_SHARE = 4
+
 
 class Places:
-    """A number of places: a session gets another one as long as it has fewer than are free.
+    """A number of places: a session gets another one as long as it has fewer than a quarter of those that are free.
 
-    So one session alone has half of them at the most, and each of n that take what they can get 1/(n + 1): a bound that
-    needs no figure for how many sessions there are (dynamic thresholds: A. K. Choudhury, E. L. Hahne, 1998). For one
-    event loop.
+    So one session alone has a fifth of them at the most, and each that comes a fifth of what the ones before have left:
+    a bound that needs no figure for how many there are (dynamic thresholds: A. K. Choudhury, E. L. Hahne, 1998). For
+    one event loop.
     """
 
     def __init__(self, most: int) -> None:
@@ -19,7 +21,7 @@ class Places:
 
     async def take(self, session: str) -> None:
         """Wait until there is a place for the session, and take it."""
-        while self._taken[session] >= self._free:
+        while self._taken[session] * _SHARE >= self._free:
             waiting = asyncio.get_running_loop().create_future()
             self._waiting.append(waiting)
             await waiting

@@ -12,6 +12,10 @@ _T = TypeVar("_T")
 _PIECE = 32 * 1024
 _LINGER_BYTES = 1024 * 1024
 _LINGER_S = 1.0
+# What the kernel holds of a connection that one side does not read; left to itself it takes some 10 MB of memory that
+# nobody's limit has. The window still lets 10 MB a second come from 100 ms away.
+_UNSENT = 128 * 1024
+_WINDOW = 1024 * 1024
 
 
 class Pulse:
@@ -31,6 +35,8 @@ class Stream:
     def __init__(self, sock: socket.socket, pulse: Pulse) -> None:
         with contextlib.suppress(OSError):  # it has broken off already
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _UNSENT)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_WINDOW_CLAMP, _WINDOW)
         self._sock = sock
         self._pulse = pulse
         self._loop = asyncio.get_running_loop()

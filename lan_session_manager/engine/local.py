@@ -10,6 +10,7 @@ import contextlib
 import functools
 import os
 import signal
+import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -39,6 +40,7 @@ _SETTLED_S = 0.5  # after its start a box surely has its signal handlers
 _LOOK_S = 0.025  # how often a followed log is looked at where the kernel cannot tell that it grows
 _BURST_S = 0.02  # output that comes within it after other output is given together
 _PIECE = 65536
+_thread = threading.local()
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,7 @@ class LocalEngine:
         self._readers = LogReaders(lambda log: self._keeper.log_bound(log))
         self._changes = FileChanges()
         self._tender = LogTender()
-        self._pool = ThreadPoolExecutor(_THREADS, "engine", initializer=host.enter_private_mounts)
+        self._pool = ThreadPoolExecutor(_THREADS, "engine")
         self._live: dict[str, _Live] = {}
         self._starting: dict[str, tuple[Job, asyncio.Task[Lease]]] = {}
         self._releasing: dict[str, asyncio.Task[None]] = {}
@@ -380,13 +382,21 @@ class LocalEngine:
             await asyncio.wait([self._starting[task_id][1]])
 
     async def _run(self, call: Callable[..., _T], *args: object) -> _T:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, call, *args)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, _in_private_mounts, call, *args)
 
     def _spawn(self, coroutine: Coroutine[object, object, None]) -> "asyncio.Task[None]":
         task = asyncio.create_task(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+def _in_private_mounts(call: Callable[..., _T], *args: object) -> _T:
+    # Not as the pool's initializer: if that fails in one thread, no call ever gets a thread again.
+    if not getattr(_thread, "is_inside", False):
+        host.enter_private_mounts()
+        _thread.is_inside = True
+    return call(*args)
 
 
 def _set(event: asyncio.Event, _: object) -> None:

@@ -18,6 +18,7 @@ _CLONE_NEWNS = 0x00020000
 _MS_REC, _MS_SLAVE = 0x4000, 1 << 19
 _MNT_DETACH = 2
 _PATIENCE_S = 10.0
+_LINES = 32  # of maps: they take as long as one file
 _KCMP = {"x86_64": 312, "aarch64": 272, "riscv64": 272, "loongarch64": 272, "ppc64le": 354, "s390x": 343}
 _KCMP_FILES = 2
 
@@ -97,6 +98,7 @@ def enter_private_mounts() -> None:
     except PermissionError:
         if hybrid is not None:
             raise
+        _thread.has_private_mounts = False
         return
     _check(libc.mount(b"none", b"/", None, ctypes.c_ulong(_MS_REC | _MS_SLAVE), None), "mount")
     if hybrid is not None:
@@ -105,8 +107,13 @@ def enter_private_mounts() -> None:
 
 
 def has_private_mounts() -> bool:
-    """Whether the calling thread has entered a mount namespace of its own, so that it may mount and unmount there."""
-    return getattr(_thread, "has_private_mounts", False)
+    """Whether the calling thread has entered a mount namespace of its own, so that it may mount and unmount there.
+
+    False: it may not have one. Raises OSError for a thread that has not tried.
+    """
+    if not hasattr(_thread, "has_private_mounts"):
+        raise OSError(errno.EINVAL, "this thread has not entered the private mounts")
+    return bool(_thread.has_private_mounts)
 
 
 def mount(source: str, target: Path, kind: str | None = None, flags: int = 0, options: str = "") -> None:
@@ -243,7 +250,10 @@ def unlinked_bytes(pids: Iterable[int], device: int, most: int) -> int | None:
 
 
 def _held_by(pid: int) -> Iterator[str]:
-    """Links of procfs to the files that a process has open, to those it runs, and to deleted ones that it has mapped."""
+    """Links of procfs to what a process has open, to what it runs, and to deleted files that it has mapped.
+
+    The list of what it has mapped is among them once for every so many lines, so that who reads can bound the work.
+    """
     yield f"/proc/{pid}/exe"
     with contextlib.suppress(OSError):
         # A thread may have a table of its own, and that of the first one is gone once it has ended.
@@ -251,12 +261,15 @@ def _held_by(pid: int) -> Iterator[str]:
         for thread in map(int, os.listdir(f"/proc/{pid}/task")):
             if any(_share_files(thread, other) for other in tables):
                 continue
-            with contextlib.suppress(OSError), os.scandir(f"/proc/{pid}/task/{thread}/fd") as files:
-                tables.append(thread)
-                yield from (file.path for file in files)
+            with contextlib.suppress(OSError):
+                files = os.listdir(f"/proc/{pid}/task/{thread}/fd")
+                tables += [thread] if files else []
+                yield from (f"/proc/{pid}/task/{thread}/fd/{file}" for file in files)
     with contextlib.suppress(OSError), open(f"/proc/{pid}/maps", "rb") as maps:
-        seen = set()
-        for line in maps:
+        seen: set[tuple[bytes, ...]] = set()
+        for number, line in enumerate(maps, 1):
+            if number % _LINES == 0:
+                yield maps.name
             if line.endswith(b" (deleted)\n"):
                 where, _, _, *inode = line.split(None, 5)[:5]
                 if tuple(inode) not in seen:
@@ -271,12 +284,12 @@ def _as_listed(where: bytes) -> str:
 
 
 def _share_files(thread: int, other: int) -> bool:
-    """Whether two threads of one process have one table of descriptors, as far as the kernel tells."""
+    """Whether two threads of one process have one table of descriptors; also where the kernel does not tell."""
     number = _KCMP.get(platform.machine())
     if number is None:
         return True
     arguments = (thread, other, _KCMP_FILES, 0, 0)
-    return _libc.syscall(ctypes.c_long(number), *map(ctypes.c_long, arguments)) <= 0
+    return bool(_libc.syscall(ctypes.c_long(number), *map(ctypes.c_long, arguments)) <= 0)
 
 
 def has_swap() -> bool:

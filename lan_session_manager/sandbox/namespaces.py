@@ -1,6 +1,7 @@
 """A socket of the server that listens inside of a box's network namespace."""
 
 import ctypes
+import errno
 import os
 import socket
 import threading
@@ -55,7 +56,10 @@ def _in_thread(work: Callable[[], socket.socket]) -> socket.socket:
             failed.append(error)
 
     thread = threading.Thread(target=run, name="namespace")
-    thread.start()
+    try:
+        thread.start()
+    except RuntimeError as error:
+        raise OSError(errno.EAGAIN, "the machine has no thread left") from error
     thread.join()
     if failed:
         raise failed[0]

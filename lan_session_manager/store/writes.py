@@ -40,6 +40,7 @@ _TASK_CHANGES = frozenset(
 
 LISTED = 1000  # connections of one task that have a row each
 _KEPT = 200_000  # rows of all tasks: about 40 MB
+_KEPT_OF_SESSION = 20_000
 
 
 class Transaction(Reads):
@@ -193,6 +194,13 @@ class Transaction(Reads):
                     continue  # it is counted when it ends
                 one = replace(one, host="", port=0, address="", verdict=Verdict.MORE, more=1)
             self._add_connection(replace(one, key=f"more {one.task_id}"))
+        for session_id in {self._session_of(task_id) for task_id in listed}:
+            # Else one session could push out what the others did, or what it did itself, with rows of no interest.
+            self._connection.execute(
+                """DELETE FROM connections WHERE session_id IS ?1 AND id <= (
+                       SELECT id FROM connections WHERE session_id IS ?1 ORDER BY id DESC LIMIT 1 OFFSET ?2)""",
+                (session_id, _KEPT_OF_SESSION),
+            )
         self._connection.execute("DELETE FROM connections WHERE id <= (SELECT max(id) FROM connections) - ?", (_KEPT,))
 
     def _add_connection(self, one: NewConnection) -> None:

@@ -1,7 +1,8 @@
 """A workspace's files: list, upload, download, delete, archive. The file system's calls are made in threads."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+import threading
+from collections.abc import AsyncIterator, Generator
 from datetime import UTC, datetime
 from email.utils import formatdate
 from typing import Annotated, Any
@@ -161,13 +162,25 @@ async def download(client_ip: str, path: str, request: Request, services: Servic
     )
 
 
-async def _chunks(chunks: Iterator[bytes], found: Download | None) -> AsyncIterator[bytes]:
+async def _chunks(chunks: Generator[bytes, None, None], found: Download | None) -> AsyncIterator[bytes]:
+    turn = threading.Lock()  # who gave up waiting for a chunk does not stop the thread that reads it
+
+    def step() -> bytes:
+        with turn:
+            return next(chunks, b"")
+
+    def close() -> None:
+        with turn:
+            chunks.close()
+
     try:
-        while chunk := await asyncio.to_thread(next, chunks, b""):
+        while chunk := await asyncio.to_thread(step):
             yield chunk
     finally:
         if found is not None:
             found.close()
+        # Now: what is only forgotten keeps its descriptors until the interpreter looks for circles.
+        await asyncio.shield(asyncio.to_thread(close))
 
 
 @router.delete("/files/{path:file}", status_code=204)

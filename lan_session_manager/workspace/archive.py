@@ -9,7 +9,7 @@ import re
 import stat
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -29,7 +29,7 @@ _WHY = b"This archive does not hold everything: the directory has more entries, 
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f-\x9f\\:*?"<>|%\u2028\u2029\uef80-\uefff]|[. ]+\Z')
 
 
-def archive(workspace: Workspace, path: Parts) -> Iterator[bytes]:
+def archive(workspace: Workspace, path: Parts) -> Generator[bytes, None, None]:
     """The bytes of a zip of the directory `path`; all names in it start with the directory's own.
 
     Links, pipes and devices are left out, and so is what vanishes meanwhile; a file that changes is there as far as it
@@ -41,7 +41,7 @@ def archive(workspace: Workspace, path: Parts) -> Iterator[bytes]:
     return _zip(workspace, path)
 
 
-def _zip(workspace: Workspace, path: Parts) -> Iterator[bytes]:
+def _zip(workspace: Workspace, path: Parts) -> Generator[bytes, None, None]:
     # Opened here and not by the caller: an iterator that nobody starts must not keep a descriptor.
     with workspace.opened() as root:
         top = open_directory(root, path)

@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from types import MappingProxyType, TracebackType
 
 from lan_session_manager.errors import RangeError
@@ -45,7 +45,7 @@ class Download:
         self._lock = threading.Lock()
         self._open = True
 
-    def read(self, first: int = 0, end: int | None = None) -> Iterator[bytes]:
+    def read(self, first: int = 0, end: int | None = None) -> Generator[bytes, None, None]:
         """The bytes from `first` to before `end`, in chunks of at most CHUNK; fewer if the file was cut meanwhile.
 
         Raises RangeError when `first` is not below the size, but for an empty file read from its start.
@@ -55,7 +55,7 @@ class Download:
             raise RangeError(size=self.size)
         return self._chunks(first, end)
 
-    def _chunks(self, at: int, end: int) -> Iterator[bytes]:
+    def _chunks(self, at: int, end: int) -> Generator[bytes, None, None]:
         while at < end and (chunk := self._at(at, min(CHUNK, end - at))):
             yield chunk
             at += len(chunk)

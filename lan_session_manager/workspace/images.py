@@ -11,7 +11,7 @@ import fcntl
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from lan_session_manager.errors import HardQuotaError, VolumeError
@@ -79,7 +79,7 @@ class Images:
         """How many images there are."""
         return sum(1 for _ in self._directory.glob("[!.]*.img"))
 
-    def ready(self, name: str, owner: Owner, quota: Quota, *, may_move: bool) -> None:
+    def ready(self, name: str, owner: Owner, quota: Quota, *, may_move: Callable[[], bool]) -> None:
         """See `Volumes.ready`."""
         with self._locked(name) as lock, _told(name):
             if not self._of(name, "img").exists():
@@ -108,7 +108,7 @@ class Images:
         """See `Volumes.held`."""
         try:
             seen = os.statvfs(self._point(name) / _WORKSPACE)
-        except FileNotFoundError:
+        except OSError:  # not mounted, or damaged: those who ask do so for all sessions, and must go on
             return None
         used = volume_sizes.usage_of(seen.f_blocks - seen.f_bfree, seen.f_files - seen.f_ffree, Usage())
         return Held(used.bytes, used.files, seen.f_bavail * seen.f_frsize, seen.f_favail)
@@ -129,14 +129,16 @@ class Images:
                     _log.info("the image of %s stays mounted: %s", name, error)
                     return
 
-    def _may_be_made(self, name: str, may_move: bool) -> bool:
+    def _may_be_made(self, name: str, may_move: Callable[[], bool]) -> bool:
         plain = self._data_dir / name
         if not has_files(plain):
             return True
-        if may_move and not can_be_copied(plain):
+        if not may_move():
+            return False
+        if not can_be_copied(plain):
             _log.warning("the files of %s are too many, or the disk is too full, to move them into an image", name)
             return False
-        return may_move
+        return True
 
     def _is_made(self, name: str, owner: Owner, quota: Quota, lock: int) -> bool:
         """Make the image; False: the files that are there could not be moved into one, and are watched."""

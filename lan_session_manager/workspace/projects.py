@@ -13,6 +13,7 @@ import os
 import stat
 import struct
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 from lan_session_manager.errors import HardQuotaError, VolumeError
@@ -82,7 +83,7 @@ class Projects:
                 scratch.rmdir()
                 self._directory.rmdir()  # where nothing else is in it
 
-    def ready(self, name: str, owner: Owner, quota: Quota, *, may_move: bool) -> None:
+    def ready(self, name: str, owner: Owner, quota: Quota, *, may_move: Callable[[], bool]) -> None:
         """See `Volumes.ready`. Nothing is moved: also what runs is counted from now on (`may_move` does not matter)."""
         del may_move
         try:

@@ -5,6 +5,7 @@ Without a volume a workspace is a directory like any other, and its quota is kep
 
 import contextlib
 import errno
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -56,11 +57,12 @@ class Volumes(Protocol):
 
     line: str  # what it is, for people
 
-    def ready(self, name: str, owner: Owner, quota: Quota, *, may_move: bool) -> None:
+    def ready(self, name: str, owner: Owner, quota: Quota, *, may_move: Callable[[], bool]) -> None:
         """Have the kernel keep that quota for the workspace `name`, and make what is missing for it.
 
-        A workspace that is still a plain directory with files is moved in, once, if it may be (nothing runs in it);
-        else it stays as it is. May take as long as a copy of it. Raises VolumeError.
+        A workspace that is still a plain directory with files is moved in, once, if it may be (nothing runs in it: that
+        is asked when nobody else can move it); else it stays as it is. May take as long as a copy of it. Raises
+        VolumeError.
         """
 
     def place(self, name: str) -> Place | None:

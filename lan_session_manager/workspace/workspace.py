@@ -76,8 +76,7 @@ class Workspace:
         kernel's from here on, where it keeps it. Raises StorageError and VolumeError.
         """
         if self.volumes and self.quota:
-            may_move = self.is_idle is not None and self.is_idle()
-            self.volumes.ready(self.name, self.owner, self.quota(), may_move=may_move)
+            self.volumes.ready(self.name, self.owner, self.quota(), may_move=self.is_idle or (lambda: False))
         place = self._place()
         with (
             refusals(),

@@ -4,6 +4,9 @@
 
 readonly vm_cache=${XDG_CACHE_HOME:-$HOME/.cache}/lan-session-manager/vm
 readonly vm_suite=bookworm vm_python=3.11
+# What scripts/test-vm ends with where there can be no machine: a network that is not there, an architecture of another kind.
+# shellcheck disable=SC2034
+readonly no_machine=69
 # What the server needs, what boxes are tested with, and what makes a machine of it.
 readonly vm_packages=(
   crun runc conmon catatonit uidmap iproute2 procps git curl ca-certificates gcc libc6-dev python3-venv

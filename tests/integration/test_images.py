@@ -53,7 +53,7 @@ def _images(data_dir: Path, *, makes: bool = True) -> Images:
 
 
 def _ready(images: Images, quota: Quota = QUOTA, *, may_move: bool = True) -> None:
-    images.ready(NAME, OWNER, quota, may_move=may_move)
+    images.ready(NAME, OWNER, quota, may_move=lambda: may_move)
 
 
 def _as_task(directory: Path, command: str) -> int:
@@ -325,7 +325,7 @@ def test_a_damaged_image_is_told_and_left_as_it_is(images: Images, data_dir: Pat
             images.place(NAME)
     assert image(data_dir, NAME).read_bytes() == before
     assert devices(data_dir) == []
-    images.ready("10_0_0_2", OWNER, QUOTA, may_move=True)
+    images.ready("10_0_0_2", OWNER, QUOTA, may_move=lambda: True)
 
 
 def test_an_image_that_met_an_error_is_mended_once_nobody_uses_it(images: Images, data_dir: Path) -> None:
@@ -342,12 +342,23 @@ def test_an_image_that_met_an_error_is_mended_once_nobody_uses_it(images: Images
     assert (data_dir / NAME / "kept").read_text() == "kept"
 
 
+def test_a_file_system_that_cannot_be_asked_counts_nothing_and_stops_nobody_who_asks(
+    images: Images, data_dir: Path
+) -> None:
+    _ready(images)
+    images.release(NAME)
+    point = volumes_directory(data_dir) / NAME
+    point.rmdir()
+    point.symlink_to(NAME)  # any error but that there is nothing
+    assert images.held(NAME) is None
+
+
 def test_images_are_kept_up_after_the_mode_is_switched_off_and_none_are_made(images: Images, data_dir: Path) -> None:
     _ready(images)
     (data_dir / NAME / "kept").write_text("kept")
     images.release(NAME)
     later = _images(data_dir, makes=False)
-    later.ready("10_0_0_2", OWNER, QUOTA, may_move=True)
+    later.ready("10_0_0_2", OWNER, QUOTA, may_move=lambda: True)
     assert later.place("10_0_0_2") is None
     assert later.place(NAME) is not None
     assert (data_dir / NAME / "kept").read_text() == "kept"

@@ -36,8 +36,8 @@ def _rest(connection: socket.socket) -> bytes:
 @pytest.mark.parametrize("ended", [True, False], ids=["complete", "endless"])
 def test_headers_beyond_64_kib_are_refused(server: Server, ended: bool) -> None:
     with _connect(server) as connection:
-        head = b"GET /api/client-ip HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Big: " + b"a" * 70_000 + (b"\r\n\r\n" if ended else b"")
-        connection.sendall(head)
+        head = b"GET /api/client-ip HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Big: " + b"a" * 70_000
+        connection.sendall(head + (b"\r\n\r\n" if ended else b""))
         answer = _rest(connection)
     assert answer.startswith(b"HTTP/1.1 431")
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["code"] == "headers"

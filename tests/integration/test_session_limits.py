@@ -112,3 +112,15 @@ def test_how_many_run_and_wait_is_the_sessions_own(guest: httpx.Client, admin: h
     assert guest.post("/api/task/submit", json=body).status_code == 429
     guest.post(f"/api/task/{first}/cancel").raise_for_status()
     assert ended(guest, second)["status"] == "completed"
+
+
+def test_less_that_is_given_holds_for_tasks_that_wait_already(server: Server, admin: httpx.Client) -> None:
+    with device(server, "127.0.0.9") as client:
+        client.get("/api/dashboard/127.0.0.9").raise_for_status()
+        _give(admin, "127.0.0.9", max_concurrent_tasks=1)
+        first = submit(client, "while [ ! -e inputs/go ]; do sleep 0.05; done")
+        wait_for(client, first, lambda task: task["status"] == "running")
+        waits = submit(client, "sleep 60", limits={"time_s": 60})
+        _give(admin, "127.0.0.9", time_s=1)
+        client.put("/api/workspace/127.0.0.9/files/inputs/go", content=b"").raise_for_status()
+        assert ended(client, waits)["reason"] == "time_limit"

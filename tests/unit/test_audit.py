@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,8 @@ import pytest
 from lan_session_manager.audit import Audit
 from lan_session_manager.egress.journal import Connection, Journal
 from lan_session_manager.states import Verdict
-from lan_session_manager.store import Store, writes
-from lan_session_manager.store.records import ConnectionRecord
+from lan_session_manager.store import Store, Transaction, writes
+from lan_session_manager.store.records import ConnectionRecord, NewTask, SourceType
 
 LAST = 2**53
 
@@ -75,6 +76,24 @@ def test_the_oldest_rows_go_when_there_are_too_many(store: Store, monkeypatch: p
         rows = _written(store, *(_refused(number, f"task {task}") for number in range(5)))
     assert len(rows) == 20
     assert rows[0].task_id == "task 9"
+
+
+def test_a_session_with_too_many_rows_pushes_out_its_own_alone(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writes, "_KEPT_OF_SESSION", 20)
+
+    def session_with_tasks(tx: Transaction, address: str) -> list[str]:
+        session = tx.add_session(address, address, 1.0)
+        new = NewTask("shell", SourceType.USER_TRIGGERED, "x", "x", 64, 1.0)
+        return [tx.add_numbered_task(session.id, new, 1.0).id for _ in range(3)]
+
+    quiet, loud = (
+        store.write(partial(session_with_tasks, address=address)).result() for address in ("10.0.0.1", "10.0.0.2")
+    )
+    _written(store, *(_refused(number, quiet[0]) for number in range(5)))
+    for task in loud:
+        rows = _written(store, *(_refused(number, task) for number in range(15)))
+    assert [row.task_id for row in rows].count(quiet[0]) == 5
+    assert [row.task_id for row in rows if row.task_id in loud] == [loud[2]] * 15 + [loud[1]] * 5
 
 
 def test_what_an_earlier_server_left_open_has_an_end(store: Store) -> None:

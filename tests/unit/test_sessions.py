@@ -9,6 +9,7 @@ from lan_session_manager import LANSessionManager
 from lan_session_manager.addresses import parse_address
 from lan_session_manager.errors import AddressError
 from lan_session_manager.states import Reason, SessionState, TaskState
+from lan_session_manager.tasks import Request
 from tests.unit.conftest import Clock
 
 IP = "192.168.1.100"
@@ -114,3 +115,23 @@ def test_looking_does_not_write_for_every_request(manager: LANSessionManager, cl
     manager.store.write(lambda _: None).result()
     assert manager.store.read.last_event_id() == 1
     assert manager.store.version() == version
+
+
+def test_files_are_moved_under_no_box_not_even_before_its_lease_is_kept(manager: LANSessionManager) -> None:
+    session = manager.store.read.session(manager.create_session(IP).session_id)
+    assert session is not None
+
+    def may_move(*, is_starting: bool) -> bool:
+        is_idle = manager.sessions.workspace(session, is_starting=is_starting).is_idle
+        return is_idle is not None and is_idle()
+
+    def run() -> None:
+        request = Request(description="count", runner="shell", command="wc")
+        manager.tasks.start(manager.tasks.submit(session.id, request).result().id, "full").result()
+
+    assert may_move(is_starting=False)
+    run()
+    assert may_move(is_starting=True)  # for the task itself, before its box is made
+    assert not may_move(is_starting=False)  # for a visit at that moment
+    run()
+    assert not may_move(is_starting=True)  # the other one may have a box by now

@@ -1,6 +1,7 @@
 """The engine starts every task once, in a box of its own, and knows its end."""
 
 import asyncio
+import errno
 import os
 import time
 from dataclasses import replace
@@ -11,6 +12,7 @@ import uvloop
 
 from lan_session_manager.engine.base import BoxStartError, Engine
 from lan_session_manager.engine.local import LocalConfig, LocalEngine
+from lan_session_manager.sandbox import host
 from lan_session_manager.states import Reason
 from tests.integration.sandbox.engines import PATIENCE_S, box_dir
 from tests.integration.sandbox.room import Room
@@ -136,3 +138,26 @@ def test_it_works_in_the_loop_of_the_server_and_leaks_no_descriptor(room: Room) 
             assert len(os.listdir("/proc/self/fd")) == before
 
     uvloop.run(main())
+
+
+def test_a_thread_that_gets_no_mounts_of_its_own_once_gets_them_later(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enter, failed = host.enter_private_mounts, False
+
+    def fails_once() -> None:
+        nonlocal failed
+        if not failed:
+            failed = True
+            raise OSError(errno.ENOSPC, "no space left")
+        enter()
+
+    async def main() -> None:
+        engine = LocalEngine(LocalConfig(room.data_dir))
+        monkeypatch.setattr(host, "enter_private_mounts", fails_once)
+        with pytest.raises(OSError, match="no space"):
+            await engine.prepare()
+        await engine.prepare()
+        await engine.close()
+
+    asyncio.run(main())

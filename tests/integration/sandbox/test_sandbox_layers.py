@@ -147,3 +147,8 @@ def test_a_data_directory_may_have_any_name(tmp_path: Path) -> None:
         assert (ran.out, ran.code) == ("owner's" + "own\n", 0)
     finally:
         room.remove()
+
+
+def test_a_thread_without_mounts_of_its_own_makes_no_box(place: Place) -> None:
+    with pytest.raises(OSError, match="private mounts"), place.made().over(place.workspace, place.shared):
+        pass

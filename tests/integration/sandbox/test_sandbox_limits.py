@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import re
 from dataclasses import replace
 
 import pytest

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -110,6 +111,40 @@ def test_files_without_a_name_are_counted_once_and_only_on_the_disk_that_is_mean
         finally:
             os.close(again)
     assert host.unlinked_bytes([2**22 + 1], device, 10) == 0  # no such process
+
+
+_HIDING = {
+    "mapped": "m = mmap.mmap(f.fileno(), 4096); f.close()",
+    "of a thread": (
+        "threading.Thread(target=time.sleep, args=(60,)).start(); sys.stdout.write('hidden\\n'); sys.stdout.flush()\n"
+        "ctypes.CDLL(None).pthread_exit(None)"
+    ),
+    "of a thread with a table of its own": (
+        "def own():\n"
+        "    assert ctypes.CDLL(None).unshare(0x400) == 0\n"
+        "    ready.set(); time.sleep(60)\n"
+        "ready = threading.Event(); threading.Thread(target=own).start(); ready.wait(); f.close()"
+    ),
+}
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("way", _HIDING)
+def test_a_file_without_a_name_is_counted_wherever_its_process_has_it(tmp_path: Path, way: str) -> None:
+    program = (
+        "import ctypes, mmap, os, sys, threading, time\n"
+        "f = open('gone', 'w+b', buffering=0); f.write(bytes(1 << 20)); os.unlink('gone')\n"
+        f"{_HIDING[way]}\n"
+        "sys.stdout.write('hidden\\n'); sys.stdout.flush(); time.sleep(60)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], cwd=tmp_path, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == b"hidden\n"
+            time.sleep(0.2)  # until the first thread has ended
+            assert host.unlinked_bytes([process.pid], tmp_path.stat().st_dev, 10_000) == 1 << 20
+        finally:
+            process.kill()
 
 
 def test_mounts_that_others_cover_are_not_there() -> None:

@@ -155,7 +155,7 @@ def test_an_archive_that_nobody_takes_to_its_end_leaves_nothing_open(workspace: 
     begun = archive(workspace, ("outputs",))
     next(begun)
     for stream in (unused, begun):
-        stream.close()  # type: ignore[attr-defined]
+        stream.close()
 
 
 def test_what_is_no_directory_is_refused_at_once(workspace: Workspace, disk: Path, canary: Path) -> None:
