@@ -146,16 +146,28 @@ class Dispatcher:
                 self._follow(task, None)
 
     def _follow(self, task: TaskRecord, lease: Lease | None) -> None:
-        follower = asyncio.create_task(self._to_its_end(task, lease), name=f"follow {task.id}")
+        follower = asyncio.create_task(self._followed_through(task, lease), name=f"follow {task.id}")
         self._followed[task.id] = follower
 
         def done(_: object) -> None:
             self._followed.pop(task.id, None)
             self._wake.set()
-            if not follower.cancelled() and (error := follower.exception()):
-                _log.error("the task %s could not be followed", task.id, exc_info=error)
 
         follower.add_done_callback(done)
+
+    async def _followed_through(self, task: TaskRecord, lease: Lease | None) -> None:
+        """Follow a task to its end through faults of this program and of a machine that is short of everything.
+
+        To start is idempotent: what runs already is found again.
+        """
+        while True:
+            try:
+                await self._to_its_end(task, lease)
+            except Exception:  # noqa: BLE001 - whatever it is, a running task is not given up
+                _log.exception("the task %s could not be followed; it is tried again", task.id)
+                await asyncio.sleep(_RETRY_S[-1])
+                continue
+            return
 
     async def _to_its_end(self, task: TaskRecord, lease: Lease | None) -> None:
         session = self._store.read.session(task.session_id or "")
