@@ -35,7 +35,7 @@ from lan_session_manager.web.app import create_app
 from lan_session_manager.web.known_hosts import KnownHosts
 from lan_session_manager.web.server import listen, serve
 from lan_session_manager.web.services import Services
-from lan_session_manager.workspace.quota_mode import choose_volumes
+from lan_session_manager.workspace.volumes.mode import choose_volumes
 
 _log = logging.getLogger(__name__)
 

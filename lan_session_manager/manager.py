@@ -31,7 +31,7 @@ from lan_session_manager.store import Store
 from lan_session_manager.store.records import SessionRecord, SourceType, TaskRecord
 from lan_session_manager.tasks import Request, Tasks
 from lan_session_manager.workspace import Volumes, Workspaces
-from lan_session_manager.workspace.quota_mode import kept_volumes, line_of
+from lan_session_manager.workspace.volumes.mode import kept_volumes, line_of
 
 DEFAULT_DATA_DIR = "user_sessions"
 

@@ -13,7 +13,7 @@ from lan_session_manager.errors import HardQuotaError
 from lan_session_manager.sandbox.host import Mount, read_mounts
 from lan_session_manager.settings import MB, STATE_DIR, QuotaMode
 from lan_session_manager.store import damage
-from lan_session_manager.workspace.quota_mode import WATCHED, line_of, what_works
+from lan_session_manager.workspace.volumes.mode import WATCHED, line_of, what_works
 
 _LEAST_MB, _LITTLE_MB, _LITTLE = 100, 1024, 0.05  # below the first nothing works for long; the others are a warning
 _NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "ceph", "afs", "lustre", "glusterfs", "ocfs2", "gfs2", "fuse"}

@@ -39,6 +39,7 @@ class _Tended:
     is_counted: bool = False  # whether `begun` is right
     due: bool = False
     has_failed: bool = False
+    is_left: bool = False  # to the next server: this one ends
     work: "asyncio.Task[None] | None" = None
     timer: asyncio.TimerHandle | None = None
 
@@ -82,9 +83,15 @@ class LogTender:
                 del self._by_watch[tended.watch]
 
     async def close(self) -> None:
-        """Stop hearing."""
-        for directory in list(self._tended):
-            await self.end(directory)
+        """Stop hearing. Who prints without end is not waited for: the next server goes on where this one stopped."""
+        left = list(self._tended.values())
+        self._tended.clear()
+        for tended in left:
+            tended.is_left = True
+            if tended.timer is not None:
+                tended.timer.cancel()
+        if works := [tended.work for tended in left if tended.work is not None]:
+            await asyncio.wait(works)
         if self._fd is not None:
             asyncio.get_running_loop().remove_reader(self._fd)
             os.close(self._fd)
@@ -99,7 +106,7 @@ class LogTender:
     async def _tend(self, tended: _Tended) -> None:
         loop = asyncio.get_running_loop()
         try:
-            while tended.due:
+            while tended.due and not tended.is_left:
                 tended.due = False
                 if not await loop.run_in_executor(self._pool, self._once, tended):
                     tended.due = True

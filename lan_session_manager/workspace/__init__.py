@@ -6,7 +6,7 @@ done with single files has modules of its own, to be imported by name: `listing`
 """
 
 from lan_session_manager.workspace.usage import Quota, Usage
-from lan_session_manager.workspace.volumes import Volumes
+from lan_session_manager.workspace.volumes.base import Volumes
 from lan_session_manager.workspace.workspace import Workspace, Workspaces
 
 __all__ = ["Quota", "Usage", "Volumes", "Workspace", "Workspaces"]

@@ -28,7 +28,7 @@ from lan_session_manager.workspace.paths import Parts
 from lan_session_manager.workspace.staging import Staged, sweep, sweep_one
 from lan_session_manager.workspace.usage import FACTS, Quota, Usage, changed_since, measure
 from lan_session_manager.workspace.validate import SHARED, TOP
-from lan_session_manager.workspace.volumes import NO_ROOM, Held, Place, Volumes, staging_directories
+from lan_session_manager.workspace.volumes.base import NO_ROOM, Held, Place, Volumes, staging_directories
 
 _log = logging.getLogger(__name__)
 

@@ -31,8 +31,6 @@ CONTROLS = {
     "return hidden('/proc/diskstats')": "seen",
     "return hidden('/proc/locks')": "seen",
     "write('/proc/sys/kernel/core_pattern'": "done",
-    "'proc', b'/tmp', b'proc'": "done",
-    "'none', b'/tmp', b'cgroup2', 0, None": "done",
     "checked(libc.unshare(268435456))": "done",
     "checked(libc.unshare(131072))": "done",
     "checked(libc.unshare(1073741824))": "done",
@@ -52,6 +50,9 @@ CONTROLS = {
     "socket.socket(socket.AF_INET, socket.SOCK_RAW, 1)": "done",
     "socket.socket(socket.AF_PACKET": "done",
     "socket.socket().setsockopt(socket.SOL_SOCKET, 36, 1)": "done",
+    # The last ones, because they hide what others look for where the tests' own directory is in /tmp.
+    "'proc', b'/tmp', b'proc'": "done",
+    "'none', b'/tmp', b'cgroup2', 0, None": "done",
 }
 
 

@@ -14,10 +14,10 @@ import pytest
 from lan_session_manager.errors import VolumeError
 from lan_session_manager.settings import STATE_DIR
 from lan_session_manager.workspace import Quota, Usage
-from lan_session_manager.workspace.images import Images
 from lan_session_manager.workspace.owner import Owner
-from lan_session_manager.workspace.volume_sizes import OWN_BLOCKS
-from lan_session_manager.workspace.volumes import volumes_directory
+from lan_session_manager.workspace.volumes.base import volumes_directory
+from lan_session_manager.workspace.volumes.images import Images
+from lan_session_manager.workspace.volumes.sizes import OWN_BLOCKS
 from tests.integration.volumes import CAN_RAISE_MOUNTED, devices, image, is_whole, needs_images
 from tests.server import remove_leftovers
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lan_session_manager.workspace.volumes import volumes_directory
+from lan_session_manager.workspace.volumes.base import volumes_directory
 
 _SYS_RESOURCE = 24  # linux/capability.h
 CAN_RAISE_MOUNTED = bool(

@@ -11,8 +11,8 @@ import pytest
 from lan_session_manager.errors import HardQuotaError
 from lan_session_manager.settings import STATE_DIR
 from lan_session_manager.workspace.opener import closing
-from lan_session_manager.workspace.projects import FIRST_PROJECT, Projects, project_of
-from lan_session_manager.workspace.volumes import volumes_directory
+from lan_session_manager.workspace.volumes.base import volumes_directory
+from lan_session_manager.workspace.volumes.projects import FIRST_PROJECT, Projects, project_of
 from tests.integration.clients import device, ended, submit, wait_for
 from tests.server import Server, remove_leftovers, start_server
 from tests.vm.service import needs_machine

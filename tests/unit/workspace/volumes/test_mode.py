@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from lan_session_manager.settings import STATE_DIR, QuotaMode
-from lan_session_manager.workspace.images import Images
-from lan_session_manager.workspace.projects import Projects
-from lan_session_manager.workspace.quota_mode import choose_volumes, kept_volumes, line_of
-from lan_session_manager.workspace.volumes import volumes_directory
+from lan_session_manager.workspace.volumes.base import volumes_directory
+from lan_session_manager.workspace.volumes.images import Images
+from lan_session_manager.workspace.volumes.mode import choose_volumes, kept_volumes, line_of
+from lan_session_manager.workspace.volumes.projects import Projects
 
 
 @pytest.fixture

@@ -16,13 +16,13 @@ from pathlib import Path
 
 from lan_session_manager.errors import HardQuotaError, VolumeError
 from lan_session_manager.settings import MB
-from lan_session_manager.workspace import loops, volume_sizes
-from lan_session_manager.workspace.loops import ToolError
-from lan_session_manager.workspace.moving import can_be_copied, changed_since, with_room_for
 from lan_session_manager.workspace.opener import closing
 from lan_session_manager.workspace.owner import Owner
 from lan_session_manager.workspace.usage import Quota, Usage
-from lan_session_manager.workspace.volumes import Held, Place, has_files, volumes_directory
+from lan_session_manager.workspace.volumes import loops, sizes
+from lan_session_manager.workspace.volumes.base import Held, Place, has_files, volumes_directory
+from lan_session_manager.workspace.volumes.loops import ToolError
+from lan_session_manager.workspace.volumes.moving import can_be_copied, changed_since, with_room_for
 
 _log = logging.getLogger(__name__)
 
@@ -110,7 +110,7 @@ class Images:
             seen = os.statvfs(self._point(name) / _WORKSPACE)
         except OSError:  # not mounted, or damaged: those who ask do so for all sessions, and must go on
             return None
-        used = volume_sizes.usage_of(seen.f_blocks - seen.f_bfree, seen.f_files - seen.f_ffree, Usage())
+        used = sizes.usage_of(seen.f_blocks - seen.f_bfree, seen.f_files - seen.f_ffree, Usage())
         return Held(used.bytes, used.files, seen.f_bavail * seen.f_frsize, seen.f_favail)
 
     def release(self, name: str) -> None:
@@ -214,7 +214,7 @@ class Images:
 
     @staticmethod
     def _make_empty(image: Path, quota: Quota) -> None:
-        shape = volume_sizes.geometry(quota)
+        shape = sizes.geometry(quota)
         with closing(os.open(image, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)) as fd:
             os.ftruncate(fd, shape.size)
         loops.make_file_system(image, shape.inodes, shape.journal_mb)
@@ -252,16 +252,16 @@ class Images:
         """Let the file system hold the quota, no more and no less."""
         point = self._point(name)
         seen = os.statvfs(point)
-        if volume_sizes.too_small(seen.f_blocks, seen.f_files, quota):
+        if sizes.too_small(seen.f_blocks, seen.f_files, quota):
             self._grow(name, quota, lock)
             seen = os.statvfs(point)
-        blocks = volume_sizes.held_back(seen.f_blocks, quota)
+        blocks = sizes.held_back(seen.f_blocks, quota)
         if seen.f_bfree - seen.f_bavail != blocks:
             loops.hold_back(point, blocks)
 
     def _grow(self, name: str, quota: Quota, lock: int) -> None:
         image, point = self._of(name, "img"), self._point(name)
-        size = volume_sizes.grown_size(os.stat(image).st_size, os.statvfs(point).f_files, quota)
+        size = sizes.grown_size(os.stat(image).st_size, os.statvfs(point).f_files, quota)
         try:
             loops.grow(image, size, loops.attached(image))
         except ToolError as error:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from lan_session_manager.errors import HardQuotaError
 from lan_session_manager.settings import QuotaMode
-from lan_session_manager.workspace.images import Images
-from lan_session_manager.workspace.projects import Projects
-from lan_session_manager.workspace.volumes import Volumes, volumes_directory
+from lan_session_manager.workspace.volumes.base import Volumes, volumes_directory
+from lan_session_manager.workspace.volumes.images import Images
+from lan_session_manager.workspace.volumes.projects import Projects
 
 _log = logging.getLogger(__name__)
 

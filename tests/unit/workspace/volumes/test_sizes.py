@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lan_session_manager.workspace import Quota, Usage
-from lan_session_manager.workspace.loops import make_file_system
-from lan_session_manager.workspace.volume_sizes import (
+from lan_session_manager.workspace.volumes.loops import make_file_system
+from lan_session_manager.workspace.volumes.sizes import (
     BLOCK,
     OWN_BLOCKS,
     OWN_INODES,

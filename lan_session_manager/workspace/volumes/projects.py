@@ -21,7 +21,7 @@ from lan_session_manager.settings import MB
 from lan_session_manager.workspace.opener import DIRECTORY, beneath, closing
 from lan_session_manager.workspace.owner import Owner
 from lan_session_manager.workspace.usage import Quota
-from lan_session_manager.workspace.volumes import Held, Place, volumes_directory
+from lan_session_manager.workspace.volumes.base import Held, Place, volumes_directory
 from lan_session_manager.workspace.walk import Walk
 
 _log = logging.getLogger(__name__)
