@@ -404,7 +404,7 @@ def test_who_comes_after_a_killed_server_waits_for_the_program_that_it_left(imag
     (tools / "mount").chmod(0o755)
     os.mkfifo(go_on)
     program = (
-        "import sys; from pathlib import Path; from lan_session_manager.workspace import images, loops\n"
+        "import sys; from pathlib import Path; from lan_session_manager.workspace.volumes import images, loops\n"
         "loops._ENV['PATH'] = sys.argv[2] + ':' + loops._ENV['PATH']\n"
         f"images.Images(Path(sys.argv[1]), makes=True).place({NAME!r})"
     )
