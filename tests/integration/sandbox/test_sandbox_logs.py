@@ -93,7 +93,8 @@ def test_a_log_keeps_its_beginning_and_its_end_while_the_task_goes_on(room: Room
 
 
 def test_200_mb_at_full_speed_stay_below_3_mb_and_the_task_does_not_notice(room: Room) -> None:
-    job = room.job("/usr/bin/python3", "-c", FLOOD, limits={"log_bytes": 3 * MB, "memory_bytes": 900 * MB})
+    limits = {"log_bytes": 3 * MB, "memory_bytes": 900 * MB, "time_s": 100}
+    job = room.job("/usr/bin/python3", "-c", FLOOD, limits=limits)
 
     async def work(engine: LocalEngine) -> None:
         await engine.start(job)
