@@ -1,7 +1,7 @@
 """Where a task may go: hosts in one spelling, the rules of a network profile, and what no profile opens. Pure.
 
->>> profile = Profile("pypi", (parse_rule("packages.example:443"), parse_rule("*.example.org:443")))
->>> profile.allows(*parse_authority("Packages.Example.:443"))
+>>> profile = Profile("pypi", (parse_rule("lib.test:443"), parse_rule("*.example.org:443")))
+>>> profile.allows(*parse_authority("Lib.Test.:443"))
 True
 """
 

@@ -32,7 +32,7 @@ def _options(browsers: Browsers, server: Server) -> Page:
     return page
 
 
-@pytest.mark.parametrize("server", ['networks = ["pypi"]\n[egress.pypi]\nallow = ["packages.example:443"]\n'], indirect=True)
+@pytest.mark.parametrize("server", ['networks = ["pypi"]\n[egress.pypi]\nallow = ["lib.test:443"]\n'], indirect=True)
 def test_a_profile_is_chosen_runs_and_is_shown(server: Server, browsers: Browsers) -> None:
     page = _options(browsers, server)
     choice = page.get_by_label("Network", exact=True)

@@ -120,7 +120,7 @@ def test_a_task_that_is_run_again_has_the_same_network_unless_it_is_given_anothe
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ('[egress.a]\nallow = ["packages.example"]', '"packages.example" cannot be allowed: this is not host:port'),
+        ('[egress.a]\nallow = ["lib.test"]', '"lib.test" cannot be allowed: this is not host:port'),
         ('[egress.a]\nallow = ["192.168.1.5:80"]', "tasks never reach"),
         ("[egress.a]\nallow = 7", "LSM_EGRESS.a.allow does not fit"),
         ("[egress.a]\nalow = []", "LSM_EGRESS.a.alow does not fit"),

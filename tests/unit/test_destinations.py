@@ -84,8 +84,8 @@ def test_what_the_resolver_takes_for_an_address_is_never_taken_for_a_name(text: 
 @pytest.mark.parametrize(
     ("text", "host"),
     [
-        ("Packages.Example", "packages.example"),
-        ("packages.example.", "packages.example"),
+        ("Lib.Test", "lib.test"),
+        ("lib.test.", "lib.test"),
         ("bücher.example", "xn--bcher-kva.example"),
         ("１２７.0.0.1", "127.0.0.1"),
         ("[2606:4700:0::1]", "2606:4700::1"),
@@ -134,11 +134,11 @@ def _profile(*rules: str) -> Profile:
 @pytest.mark.parametrize(
     ("rule", "opened", "not_opened"),
     [
-        ("packages.example:443", ["packages.example:443", "PACKAGES.EXAMPLE.:443"], ["packages.example:80", "a.packages.example:443", "packages.example.evil:443"]),
+        ("lib.test:443", ["lib.test:443", "LIB.TEST.:443"], ["lib.test:80", "a.lib.test:443", "lib.test.evil:443"]),
         (
-            "*.packages.example:443",
-            ["a.packages.example:443", "a.b.packages.example:443"],
-            ["packages.example:443", "apackages.example:443", "a.packages.example:80", "1.1.1.1:443"],
+            "*.lib.test:443",
+            ["a.lib.test:443", "a.b.lib.test:443"],
+            ["lib.test:443", "alib.test:443", "a.lib.test:80", "1.1.1.1:443"],
         ),
         ("*:443", ["a:443", "1.1.1.1:443", "[2606::1]:443"], ["a:80"]),
         ("1.1.1.1:53", ["1.1.1.1:53", "0x01010101:53"], ["1.1.1.2:53", "one.one.one.one:53"]),
@@ -151,7 +151,7 @@ def test_a_rule_opens_what_it_says(rule: str, opened: list[str], not_opened: lis
 
 
 def test_a_profile_without_rules_opens_nothing() -> None:
-    assert not _profile().allows("packages.example", 443)
+    assert not _profile().allows("lib.test", 443)
 
 
 @pytest.mark.parametrize(
