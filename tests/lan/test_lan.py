@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -40,6 +41,11 @@ def _peer_seen(at: Host, address: str, by: Host) -> str:
 def _neighbour_mac(at: Host, address: str) -> str:
     [entry] = json.loads(at.run(["ip", "-json", "neigh", "show", address]).stdout)
     return str(entry["lladdr"])
+
+
+def _is_in(namespace: str, pid: int) -> bool:
+    done = subprocess.run(["ip", "netns", "pids", namespace], capture_output=True, text=True, timeout=20, check=True)
+    return str(pid) in done.stdout.split()
 
 
 def _left_behind(lan: Lan) -> Sequence[str]:
@@ -133,8 +139,11 @@ def test_what_a_killed_run_left_is_removed_and_what_a_living_one_has_is_not(lan:
         pass
     stale = f"lsm-{ended.pid}-1-1-a"
     subprocess.run(["ip", "netns", "add", stale], timeout=20, check=True)
-    sleeper = subprocess.Popen(["nsenter", f"--net=/run/netns/{stale}", "sleep", "60"])
-    remove_stale()
-    assert sleeper.wait(timeout=5) == -9
+    with subprocess.Popen(["nsenter", f"--net=/run/netns/{stale}", "sleep", "60"]) as sleeper:
+        while not _is_in(stale, sleeper.pid):  # before that nobody knows that it belongs there
+            assert sleeper.poll() is None
+            time.sleep(0.01)
+        remove_stale()
+    assert sleeper.returncode == -9
     assert not Path("/run/netns", stale).exists()
     assert len(_left_behind(lan)) == 3

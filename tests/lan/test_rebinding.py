@@ -87,7 +87,7 @@ def test_a_name_that_is_rebound_to_the_server_reaches_nothing(
             _is_all_refused(page, lan.host("a").ip)
     assert _sessions(lan, server) == {}
     # The same browser is served by the server's address.
-    assert "<title>LAN Session Manager" in chromium.open(f"http://{lan.server.ip}:{server.port}/").content()
+    assert "LAN Session Manager</title>" in chromium.open(f"http://{lan.server.ip}:{server.port}/").content()
 
 
 def test_a_page_whose_name_moves_to_the_server_while_it_is_open_reaches_nothing(
