@@ -45,7 +45,6 @@ class Isolation:
 class Picture:
     """Everything that is going on, at one moment. For use inside of the server only."""
 
-    event_id: int
     placed: Mapping[str, Placed]  # by task id
     full: frozenset[str]  # ids of the sessions that run as many tasks as they may
     running: Mapping[str | None, int]  # by session id
@@ -79,12 +78,10 @@ class Activity:
     def picture(self) -> Picture:
         """What is going on now."""
         read, sandboxed = self._store.read, tuple(runners.SANDBOXED)
-        event_id = read.last_event_id()
         waiting = [Waiting(*row) for row in read.waiting(sandboxed)]
         boxes = read.running_boxes_by_session(sandboxed) if waiting else {}
         usual, exceptions = self._settings.max_concurrent_tasks, read.concurrency_of_sessions() if waiting else {}
         return Picture(
-            event_id=event_id,
             placed={task.task_id: task for task in order(waiting, boxes, usual, exceptions)},
             full=frozenset(own for own, count in boxes.items() if count >= exceptions.get(own, usual)),
             running=read.running_by_session(),
@@ -165,7 +162,7 @@ class Activity:
             "other_tasks": picture.total_running - picture.running.get(viewer, 0),
             "total_running": picture.total_running,
             "capacity": self._settings.slots,
-            "history": [[iso(at), running] for at, running in self._watch.history()],
+            "history": [[iso(at), running] for at, running in self._watch.history(self._settings.slots)],
         }
 
     def swarm(self, picture: Picture) -> dict[str, Any]:
@@ -182,10 +179,10 @@ class Activity:
             "total_active_tasks": picture.total_running + len(picture.placed),
             "timestamp": iso(self._clock()),
             "machine": machine.name,
-            "cpu_percent": machine.cpu_percent,
-            "memory_used_mb": machine.memory_used_mb,
+            "cpu_percent": None if machine.cpu_percent is None else in_steps(machine.cpu_percent, 5),
+            "memory_used_mb": in_steps(machine.memory_used_mb, machine.memory_total_mb / 100),
             "memory_total_mb": machine.memory_total_mb,
-            "disk_free_mb": machine.disk_free_mb,
+            "disk_free_mb": in_steps(machine.disk_free_mb, machine.disk_total_mb / 100),
             "slots": self._settings.slots,
             "slots_busy": min(self._settings.slots, picture.total_running - picture.running.get(None, 0)),
             "queue_length": len(picture.placed),
@@ -198,13 +195,14 @@ class Activity:
 
     def dashboard(self, session: SessionRecord, usage: Usage) -> dict[str, Any]:
         """All that the page of a session shows."""
-        picture = self.picture()
         read, settings = self._store.read, self._settings
+        event_id = read.last_event_number(session.id)  # before all else: what is told once more does no harm
+        picture = self.picture()
         allowed = allowance_of(read, settings, session.id)
         most = most_of(allowed)
         tasks = [self.task(task, session, picture) for task in read.recent_tasks_of(session.id, ENDED_SHOWN)]
         return {
-            "event_id": picture.event_id,
+            "event_id": event_id,
             "session": self.session(session),
             "my_tasks": tasks,
             "network_activity": self.network(session.id, picture),
@@ -248,7 +246,7 @@ def event_view(event: EventRecord) -> dict[str, Any]:
     """An event as its session sees it."""
     return {
         "event": str(event.kind),
-        "id": event.id,
+        "id": event.number,
         "timestamp": iso(event.at),
         **({"task_id": event.task_id} if event.task_id else {}),
         **event.data,
@@ -264,6 +262,11 @@ def usage_view(usage: Usage) -> dict[str, Any]:
         "outputs_mb": _mb(usage.outputs_bytes),
         "temp_mb": _mb(usage.temp_bytes),
     }
+
+
+def in_steps(figure: float, step: float) -> int:
+    """Down to a whole step: an exact figure of the machine would tell the size of what others do."""
+    return int(figure // max(1, step) * max(1, step))
 
 
 def _mb(size: int) -> float:

@@ -48,7 +48,6 @@ class Audit:
 def connection_view(connection: ConnectionRecord) -> dict[str, Any]:
     """A connection as the owner of its task and the owner of the machine see it."""
     return {
-        "id": connection.id,
         "task_id": connection.task_id,
         "session_id": connection.session_id,
         "host": connection.host,

@@ -25,9 +25,9 @@ _TASK = """SELECT seq, id, session_id, number, state, runner, source_type, descr
     created_at, started_at, ended_at, exit_code, reason, detail, child_out_of_memory, isolation, cpu_s, memory_peak_mb,
     outputs, outputs_total, stop_reason, network, cores, pids, open_files, log_mb, disk_mb, files, kept_bytes
     FROM tasks"""
-_CONNECTION = """SELECT id, key, task_id, session_id, host, port, address, verdict, bytes_sent, bytes_received,
+_CONNECTION = """SELECT id, number, key, task_id, session_id, host, port, address, verdict, bytes_sent, bytes_received,
     started_at, ended_at, more FROM connections"""
-_EVENT = "SELECT id, at, kind, session_id, task_id, data FROM events"
+_EVENT = "SELECT id, number, at, kind, session_id, task_id, data FROM events"
 
 
 def _session(row: sqlite3.Row) -> SessionRecord:
@@ -288,21 +288,30 @@ class Reads:
         """The events of everybody after that one, oldest first, `most` at once."""
         return [_event(row) for row in self._all(f"{_EVENT} WHERE id > ? ORDER BY id LIMIT ?", event_id, most)]
 
+    def last_event_number(self, session_id: str) -> int:
+        """The number of the session's newest event, 0 before the first."""
+        row = self._one("SELECT coalesce(max(number), 0) AS number FROM events WHERE session_id = ?", session_id)
+        return int(row["number"]) if row else 0
+
     def events_of_session(self, session_id: str, after: int, most: int) -> list[EventRecord]:
-        """The session's own events after that one, oldest first, `most` at once."""
-        rows = self._all(f"{_EVENT} WHERE session_id = ? AND id > ? ORDER BY id LIMIT ?", session_id, after, most)
+        """The session's own events with a number above `after`, oldest first, `most` at once."""
+        rows = self._all(
+            f"{_EVENT} WHERE session_id = ? AND number > ? ORDER BY number LIMIT ?", session_id, after, most
+        )
         return [_event(row) for row in rows]
 
     def newest_events_of_session(self, session_id: str, most: int) -> list[EventRecord]:
         """The session's own newest events, newest first."""
         return [
             _event(row)
-            for row in self._all(f"{_EVENT} WHERE session_id = ? ORDER BY id DESC LIMIT ?", session_id, most)
+            for row in self._all(f"{_EVENT} WHERE session_id = ? ORDER BY number DESC LIMIT ?", session_id, most)
         ]
 
     def connections_of_task(self, task_id: str, before: int, most: int) -> list[ConnectionRecord]:
-        """The connections that a task tried to make with an id below `before`, newest first, `most` at once."""
-        rows = self._all(f"{_CONNECTION} WHERE task_id = ? AND id < ? ORDER BY id DESC LIMIT ?", task_id, before, most)
+        """The connections that a task tried to make with a number below `before`, newest first, `most` at once."""
+        rows = self._all(
+            f"{_CONNECTION} WHERE task_id = ? AND number < ? ORDER BY number DESC LIMIT ?", task_id, before, most
+        )
         return [_connection(row) for row in rows]
 
     def connections(self, before: int, most: int) -> list[ConnectionRecord]:

@@ -165,7 +165,8 @@ class NewConnection:
 class ConnectionRecord(NewConnection):
     """A connection as it stands in the database."""
 
-    id: int = 0  # in the order of writing
+    id: int = 0  # in the order of writing, over all sessions
+    number: int = 1  # of its task
     session_id: str | None = None
 
 
@@ -173,7 +174,8 @@ class ConnectionRecord(NewConnection):
 class EventRecord:
     """One thing that happened."""
 
-    id: int
+    id: int  # in the order of writing, over all sessions
+    number: int | None  # in the order of writing, of its session; None: it is of no session
     at: float
     kind: EventKind
     session_id: str | None

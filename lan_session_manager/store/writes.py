@@ -49,7 +49,9 @@ class Transaction(Reads):
     def add_event(self, at: float, kind: EventKind, session_id: str | None, task_id: str | None, **data: object) -> int:
         """Write an event row and give its id."""
         cursor = self._connection.execute(
-            "INSERT INTO events (at, kind, session_id, task_id, data) VALUES (?, ?, ?, ?, ?)",
+            """INSERT INTO events (at, kind, session_id, task_id, data, number)
+               SELECT ?1, ?2, ?3, ?4, ?5, CASE WHEN ?3 IS NOT NULL THEN coalesce(max(number), 0) + 1 END
+               FROM events WHERE session_id = ?3""",
             (at, kind, session_id, task_id, json.dumps(data)),
         )
         return int(cursor.lastrowid or 0)
@@ -207,10 +209,12 @@ class Transaction(Reads):
         values = {**asdict(one), "session_id": self._session_of(one.task_id)}
         names, marks = ", ".join(values), ", ".join("?" * len(values))
         self._connection.execute(
-            f"""INSERT INTO connections ({names}) VALUES ({marks}) ON CONFLICT (key) DO UPDATE SET
+            f"""INSERT INTO connections ({names}, number) VALUES (
+                    {marks}, (SELECT coalesce(max(number), 0) + 1 FROM connections WHERE task_id = ?)
+                ) ON CONFLICT (key) DO UPDATE SET
                 more = more + excluded.more, bytes_sent = bytes_sent + excluded.bytes_sent,
                 bytes_received = bytes_received + excluded.bytes_received, ended_at = excluded.ended_at""",
-            tuple(values.values()),
+            (*values.values(), one.task_id),
         )
 
     def _session_of(self, task_id: str) -> str | None:

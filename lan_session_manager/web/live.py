@@ -119,7 +119,7 @@ class Hub:
             now = loop.time()
             try:
                 picture = self._manager.activity.picture()
-                self._manager.watch.look(picture.total_running)
+                self._manager.watch.look(picture.total_running, len(picture.active))
                 if now >= period_until:
                     period_until = now + PERIOD_S
                     await self._tell_dashboards()

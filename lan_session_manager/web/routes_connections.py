@@ -15,10 +15,10 @@ _Before = Annotated[int, Query(ge=1, le=_LAST, description="the `next` of the pa
 _Most = Annotated[int, Query(ge=1, le=1000, description="connections of one page")]
 
 
-def _page(found: list[ConnectionRecord], most: int) -> dict[str, Any]:
+def _page(numbered: list[tuple[int, ConnectionRecord]], most: int) -> dict[str, Any]:
     return {
-        "connections": [connection_view(connection) for connection in found],
-        "next": found[-1].id if len(found) == most else None,
+        "connections": [{"id": number, **connection_view(connection)} for number, connection in numbered],
+        "next": numbered[-1][0] if len(numbered) == most else None,
     }
 
 
@@ -28,7 +28,9 @@ async def of_task(
 ) -> dict[str, Any]:
     """What a task tried to reach, newest first: each of its first connections, and how many more there were."""
     task, _ = await services.task_of(task_id, caller)
-    return _page(services.manager.store.read.connections_of_task(task.id, before, most), most)
+    found = services.manager.store.read.connections_of_task(task.id, before, most)
+    # An id would tell how many connections the tasks of others made meanwhile.
+    return _page([(connection.number, connection) for connection in found], most)
 
 
 @router.get("/admin/connections")
@@ -37,4 +39,5 @@ async def of_all(
 ) -> dict[str, Any]:
     """What all tasks tried to reach, newest first; of tasks that are deleted too."""
     need_admin(caller)
-    return _page(services.manager.store.read.connections(before, most), most)
+    found = services.manager.store.read.connections(before, most)
+    return _page([(connection.id, connection) for connection in found], most)

@@ -165,10 +165,11 @@ class _Conversation:
 
     def _resume(self, after: int) -> None:
         manager, client = self._services.manager, self._client
+        last = manager.store.read.last_event_number(client.session.id)
         picture = manager.activity.picture()
         missed = manager.store.read.events_of_session(client.session.id, after, _REPLAYED + 1)
         replayed: list[str] = []
-        left = _REPLAYED_BYTES if len(missed) <= _REPLAYED else -1
+        left = _REPLAYED_BYTES if len(missed) <= _REPLAYED and after <= last else -1
         for message in self._hub.events(client.session, missed, picture) if left > 0 else ():
             replayed.append(encode(message))
             left -= len(replayed[-1])
@@ -177,7 +178,7 @@ class _Conversation:
         else:
             for encoded in replayed:
                 client.send_encoded(encoded)
-        client.send(event="resumed", id=picture.event_id, timestamp=iso(manager.tasks.now()))
+        client.send(event="resumed", id=last, timestamp=iso(manager.tasks.now()))
 
 
 def _parse(text: object) -> tuple[str, dict[str, Any]]:
