@@ -14,6 +14,7 @@ from typing import Any
 from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import CloseCode
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
@@ -168,6 +169,23 @@ class AbortableWebSocketProtocol(WebSocketsSansIOProtocol):
         if hasattr(self, "scope"):
             extensions: dict[Any, Any] = self.scope["extensions"]
             extensions[ABORT] = self.transport.abort
+
+    def send_receive_event_to_app(self) -> None:
+        """Hand a message on. A text that is none ends the connection, which uvicorn would log as an error of ours."""
+        if self.curr_msg_data_type == "text" and not self.close_sent:
+            try:
+                b"".join(self.frames).decode()
+            except UnicodeDecodeError:
+                self.frames = []
+                self.conn.fail(CloseCode.INVALID_DATA)
+                self.handle_parser_exception()
+                return
+        super().send_receive_event_to_app()
+
+    def handle_parser_exception(self) -> None:
+        """End a connection that broke the rules; what the application still sends has nobody to go to."""
+        super().handle_parser_exception()
+        self.disconnected = True
 
     async def send(self, message: ASGISendEvent) -> None:
         """Send; a refusal is an end of the handshake too, which uvicorn would log as an error of ours."""

@@ -15,6 +15,7 @@ import psutil
 from tests.bench.fairness import fairness
 from tests.bench.files import files
 from tests.bench.first_byte import first_byte
+from tests.bench.fuzz import fuzz
 from tests.bench.http import reads, submits
 from tests.bench.layers import layers
 from tests.bench.logs import logs
@@ -29,6 +30,7 @@ MEASUREMENTS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "fairness": fairness,
     "layers": layers,
     "logs": logs,
+    "fuzz": fuzz,
 }
 
 
