@@ -5,26 +5,20 @@ follows the one before it from one that comes after others that nobody saw.
 """
 
 import asyncio
-import contextlib
-import ctypes
 import logging
-import os
-import struct
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from lan_session_manager.engine.inotify import Change, Inotify, Notice
 from lan_session_manager.logs import segments
 
 _log = logging.getLogger(__name__)
 
 # Two equal notices in a row come as one. The making of a file between two renamings keeps these apart.
-_IN_CREATE, _IN_MOVED_TO = 0x00000100, 0x00000080
-_EVENT = struct.Struct("iIII")  # watch, mask, cookie, length of the name that follows
-_OVERFLOW = -1  # in place of a watch
-_READ_AT_ONCE = 64 * 1024
+_CHANGES = Change.CREATED | Change.MOVED_TO
 _THREADS = 2
 _LOOK_S = 0.25  # how often a log is looked at where the kernel cannot tell
 
@@ -48,8 +42,7 @@ class LogTender:
     """Tends the logs in box directories. For one event loop; `close` at the end, after the last `end`."""
 
     def __init__(self) -> None:
-        self._libc = ctypes.CDLL(None, use_errno=True)
-        self._fd: int | None = None
+        self._inotify = Inotify(_CHANGES, self._hear)
         self._pool = ThreadPoolExecutor(_THREADS, "logs")
         self._lock = threading.Lock()  # for what is counted
         self._tended: dict[Path, _Tended] = {}
@@ -59,7 +52,7 @@ class LogTender:
     def begin(self, directory: Path, printed: Callable[[], int | None], is_read: Callable[[], bool]) -> None:
         """Tend the log in `directory` from now on. `printed` and `is_read`: see `segments.Known`."""
         tended = self._tended[directory] = _Tended(directory, printed, is_read)
-        watch = self._add(directory)
+        watch = self._inotify.add(directory)
         if watch is not None:
             tended.watch = watch
             with self._lock:
@@ -77,8 +70,8 @@ class LogTender:
         self._look(tended)
         if tended.work is not None:
             await asyncio.wait([tended.work])
-        if tended.watch is not None and self._fd is not None:
-            self._libc.inotify_rm_watch(self._fd, tended.watch)
+        if tended.watch is not None:
+            self._inotify.remove(tended.watch)
             with self._lock:
                 del self._by_watch[tended.watch]
 
@@ -92,10 +85,7 @@ class LogTender:
                 tended.timer.cancel()
         if works := [tended.work for tended in left if tended.work is not None]:
             await asyncio.wait(works)
-        if self._fd is not None:
-            asyncio.get_running_loop().remove_reader(self._fd)
-            os.close(self._fd)
-            self._fd = None
+        self._inotify.close()
         await asyncio.to_thread(self._pool.shutdown)
 
     def _look(self, tended: _Tended) -> None:
@@ -139,16 +129,6 @@ class LogTender:
                 tended.is_counted = tended.watch is not None
         return is_done
 
-    def _add(self, directory: Path) -> int | None:
-        if self._fd is None:
-            fd = self._libc.inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
-            if fd < 0:
-                return None
-            self._fd = fd
-            asyncio.get_running_loop().add_reader(fd, self._hear)
-        watch = int(self._libc.inotify_add_watch(self._fd, os.fsencode(directory), _IN_CREATE | _IN_MOVED_TO))
-        return watch if watch >= 0 else None
-
     def _hear(self) -> None:
         self._count()
         with self._lock:
@@ -158,17 +138,16 @@ class LogTender:
 
     def _count(self) -> None:
         """Take what the kernel has told; from any thread."""
-        with self._lock, contextlib.suppress(BlockingIOError):
-            while self._fd is not None:
-                told, at = os.read(self._fd, _READ_AT_ONCE), 0
-                while at < len(told):
-                    watch, mask, _, length = _EVENT.unpack_from(told, at)
-                    name = told[at + _EVENT.size : at + _EVENT.size + length].rstrip(b"\0")
-                    at += _EVENT.size + length
-                    if watch == _OVERFLOW:  # something was lost, of any of them
-                        for tended in self._by_watch.values():
-                            tended.is_counted = False
-                        self._news.update(self._by_watch.values())
-                    elif mask & _IN_MOVED_TO and name == b"log" and (found := self._by_watch.get(watch)):
-                        found.begun += 1
-                        self._news.add(found)
+        with self._lock:
+            while notices := self._inotify.take():
+                for notice in notices:
+                    self._note(notice)
+
+    def _note(self, notice: Notice) -> None:
+        if notice.watch is None:  # something was lost, of any of them
+            for tended in self._by_watch.values():
+                tended.is_counted = False
+            self._news.update(self._by_watch.values())
+        elif notice.change & Change.MOVED_TO and notice.name == b"log" and (found := self._by_watch.get(notice.watch)):
+            found.begun += 1
+            self._news.add(found)

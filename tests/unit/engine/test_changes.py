@@ -4,7 +4,7 @@ import asyncio
 import os
 from pathlib import Path
 
-from lan_session_manager.engine import changes
+from lan_session_manager.engine import inotify
 from lan_session_manager.engine.changes import FileChanges
 
 
@@ -32,10 +32,10 @@ def test_when_the_kernel_lost_something_everybody_looks_again(tmp_path: Path) ->
         files = FileChanges()
         with files.watch(tmp_path / "first", first), files.watch(tmp_path / "second", second):
             told, tell = os.pipe()
-            kernel, files._fd = files._fd, told
-            os.write(tell, changes._EVENT.pack(-1, 0x4000, 0, 0))  # IN_Q_OVERFLOW
+            kernel, files._inotify._fd = files._inotify._fd, told
+            os.write(tell, inotify._EVENT.pack(-1, 0x4000, 0, 0))  # IN_Q_OVERFLOW
             files._hear()
-            files._fd = kernel
+            files._inotify._fd = kernel
             os.close(told)
             os.close(tell)
             assert first.is_set()

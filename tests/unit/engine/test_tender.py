@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lan_session_manager.engine import tender
+from lan_session_manager.engine import inotify
 from lan_session_manager.engine.tender import LogTender
 from lan_session_manager.logs import GAP, LogFile, segments
 from tests.unit.logs.writer import Writer
@@ -80,13 +80,13 @@ def test_after_the_kernel_lost_something_nothing_is_taken_for_whole(tmp_path: Pa
         await until_kept(writer)
         await asyncio.sleep(0.05)
         told, tell = os.pipe2(os.O_NONBLOCK)
-        kernel, tending._fd = tending._fd, told
-        os.write(tell, tender._EVENT.pack(-1, 0x4000, 0, 0))  # IN_Q_OVERFLOW
+        kernel, tending._inotify._fd = tending._inotify._fd, told
+        os.write(tell, inotify._EVENT.pack(-1, 0x4000, 0, 0))  # IN_Q_OVERFLOW
         while not writer.begun:
             writer.write(b"what comes next\n")
         await tending.end(tmp_path)
         assert kernel is not None
-        tending._fd = kernel
+        tending._inotify._fd = kernel
         os.close(told)
         os.close(tell)
         assert streams_of(LogFile(tmp_path / "log")) == ["stdout", GAP, "stdout"]
@@ -101,7 +101,7 @@ def test_where_the_kernel_cannot_tell_it_is_looked_at_now_and_then(
 ) -> None:
     async def work() -> None:
         writer, tending = Writer(tmp_path, SIZE), LogTender()
-        monkeypatch.setattr(tending, "_add", lambda _: None)
+        monkeypatch.setattr(tending._inotify, "add", lambda _: None)
         tending.begin(tmp_path, lambda: None, lambda: True)
         for n in range(4000):
             writer.write(b"%06d\n" % n)
