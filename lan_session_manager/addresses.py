@@ -47,6 +47,11 @@ class Address:
         """Whether this is the machine itself."""
         return ipaddress.ip_address(self.text.partition("%")[0]).is_loopback
 
+    @property
+    def is_link_local(self) -> bool:
+        """Whether this is an address of one link only, which a host has beside its other ones."""
+        return ipaddress.ip_address(self.text.partition("%")[0]).is_link_local
+
 
 def parse_address(text: str) -> Address:
     """The address that `text` spells, canonical: an IPv4-mapped IPv6 address is its IPv4, a zone id is kept.

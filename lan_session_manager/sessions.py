@@ -8,11 +8,13 @@ from lan_session_manager import runners
 from lan_session_manager.addresses import Address
 from lan_session_manager.allowances import allowance_of
 from lan_session_manager.errors import TooManySessionsError
+from lan_session_manager.identity.decide import Seen
+from lan_session_manager.identity.settle import add_session, settle, settle_device
 from lan_session_manager.sandbox.box import TASK_UID, NoUserIdsError, last_slot, user_range
 from lan_session_manager.settings import Settings
 from lan_session_manager.states import Reason, SessionState, TaskState
 from lan_session_manager.store import Store, Transaction
-from lan_session_manager.store.records import SessionRecord
+from lan_session_manager.store.records import DeviceKind, DeviceRecord, SessionRecord
 from lan_session_manager.workspace import Quota, Workspace, Workspaces
 
 _TOUCH_S = 5.0  # how much older than now the noted activity may be: a write a request would be too many
@@ -30,42 +32,80 @@ class Sessions:
         self._clock = clock
 
     def live(self, address: Address) -> SessionRecord | None:
-        """The live session of that address, refreshed if its noted activity is old."""
-        session = self._store.read.session_of_address(str(address))
-        if session is None or self.is_over(session):
-            return None
-        self.refresh(session)
+        """The live session that the address names, refreshed if its noted activity is old."""
+        session = self.peek(address)
+        if session is not None:
+            self.refresh(session)
         return session
 
-    def refresh(self, session: SessionRecord) -> None:
+    def refresh(self, session: SessionRecord, seen: Seen | None = None, device: DeviceRecord | None = None) -> None:
         """Note that the session's device is here, if what is noted is old. Does not wait for the disk."""
         now = self._clock()
-        if now - session.last_activity > _TOUCH_S:
-            self._store.write(lambda tx: tx.touch_session(session.id, now))
+        if not self.is_stale(session) and (device is None or now - device.last_seen <= _TOUCH_S):
+            return
+
+        def job(tx: Transaction) -> None:
+            tx.touch_session(session.id, now, str(seen.address) if seen else None)
+            if seen:
+                tx.touch_binding(str(seen.address), now)
+                if device and tx.device(device.id):
+                    tx.touch_device(device.id, now, str(seen.address), seen.mac)
+
+        self._store.write(job)
+
+    def is_stale(self, session: SessionRecord) -> bool:
+        """Whether the noted activity is old, or the record is."""
+        return self._clock() - session.last_activity > _TOUCH_S
 
     def peek(self, address: Address) -> SessionRecord | None:
-        """The live session of that address, left as it is."""
+        """The live session that the address names, left as it is."""
         session = self._store.read.session_of_address(str(address))
         return None if session is None or self.is_over(session) else session
 
-    def open(self, address: Address) -> SessionRecord:
-        """The live session of that address: refreshed, resumed or new, with its workspace. Waits for the disk."""
+    def open(self, who: Address | Seen) -> SessionRecord:
+        """The session of that address, or of what was seen of a request: refreshed, resumed or new. Waits for the disk.
+
+        Raises DeviceNeededError and BusyError where nobody can say of what was seen whose it is.
+        """
 
         def job(tx: Transaction) -> SessionRecord:
             now = self._clock()
-            session = tx.session_of_address(str(address))
+            if isinstance(who, Seen):
+                return self._resumed(tx, settle(tx, who, now), now, who.address)
+            session = tx.session_of_address(str(who))
             if session is None:
-                return tx.add_session(_free_name(address.name, tx.names_like(address.name)), str(address), now)
-            if session.state is SessionState.LIVE and self._is_idle(session) and not tx.live_count(session.id):
-                session = tx.move_session(session.id, SessionState.EXPIRED, now)
-            if session.state is SessionState.EXPIRED:
-                tx.move_session(session.id, SessionState.LIVE, now)
-            return tx.touch_session(session.id, now)
+                session = add_session(tx, who, now)
+                tx.bind(str(who), session.id, now, mac=None, device_id=None)
+            return self._resumed(tx, session, now, who)
 
         session = self._store.write(job).result()
-        self.workspace(session, is_starting=False).create()
         self.write_facts(session)
         return session
+
+    def add_device(
+        self, seen: Seen, kind: DeviceKind, name: str, token_hash: str, *, fresh: bool = False
+    ) -> DeviceRecord:
+        """A device for one who has none, of the session that is theirs, made or resumed. Waits for the disk.
+
+        `fresh`: of a new session, also for one who has a device. Raises BusyError.
+        """
+
+        def job(tx: Transaction) -> DeviceRecord:
+            now = self._clock()
+            device = settle_device(tx, seen, kind, name, token_hash, now, fresh=fresh)
+            session = tx.session(device.session_id)
+            if session is not None:
+                self._resumed(tx, session, now, seen.address)
+            return device
+
+        return self._store.write(job).result()
+
+    def _resumed(self, tx: Transaction, session: SessionRecord, now: float, address: Address) -> SessionRecord:
+        if session.state is SessionState.LIVE and self._is_idle(session) and not tx.live_count(session.id):
+            session = tx.move_session(session.id, SessionState.EXPIRED, now)
+        if session.state is SessionState.EXPIRED:
+            tx.move_session(session.id, SessionState.LIVE, now)
+        return tx.touch_session(session.id, now, str(address))
 
     def workspace(self, session: SessionRecord, *, is_starting: bool = True) -> Workspace:
         """The session's workspace, which belongs to the user that its tasks run as. Raises TooManySessionsError.
@@ -81,6 +121,7 @@ class Sessions:
             uid,
             quota=lambda: self.quota(session),
             is_idle=lambda: not self._may_have_boxes(session, is_starting),
+            on_made=lambda: self.write_facts(session),
         )
 
     def _may_have_boxes(self, session: SessionRecord, is_starting: bool) -> bool:
@@ -150,9 +191,3 @@ class Sessions:
             return tx.move_session(session_id, SessionState.EXPIRED, now)
 
         return self._store.write(job)
-
-
-def _free_name(name: str, taken: set[str]) -> str:
-    """The name itself, or with the first number from 2 on that nobody had: a name is never given twice."""
-    candidates = (name, *(f"{name}-{number}" for number in range(2, len(taken) + 2)))
-    return next(candidate for candidate in candidates if candidate not in taken)

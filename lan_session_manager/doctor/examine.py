@@ -34,6 +34,7 @@ def examine(data_dir: Path, port: int) -> list[Finding]:
         ("database", partial(storage.find_database, place)),
         ("clock", surroundings.find_clock),
         ("ports", partial(surroundings.find_ports, (port, surroundings.WS_PORT), server)),
+        ("neighbour table", surroundings.find_neighbours),
         ("open files", partial(surroundings.find_open_files, server)),
         ("Python", programs.find_own),
     )

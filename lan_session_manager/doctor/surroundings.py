@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 
 from lan_session_manager.doctor.findings import Finding, Verdict
+from lan_session_manager.identity.neighbours import Neighbours
 from lan_session_manager.settings import STATE_DIR
 
 WS_PORT = 8765
@@ -52,6 +53,30 @@ def find_ports(ports: Sequence[int], server: int | None) -> list[Finding]:
     """Whether the server can listen; `server` is the process id of the one that runs over the data directory."""
     listeners = _listeners()
     return [port_use(port, listeners, server) for port in ports]
+
+
+def find_neighbours() -> list[Finding]:
+    """Whether the kernel tells which hardware address stands at an address of the network."""
+    asked = Neighbours()
+    try:
+        asked.check()
+    except OSError as error:
+        return [neighbours(error.strerror or str(error))]
+    finally:
+        asked.close()
+    return [neighbours("")]
+
+
+def neighbours(fault: str) -> Finding:
+    """The finding on netlink, which fails as `fault` says; empty: it works."""
+    name = "neighbour table"
+    if fault:
+        advice = (
+            "Devices cannot be told apart by their MAC addresses: who gets another's address gets its session too, "
+            "unless both are browsers. Let the server use netlink (Linux 5.0 or later), or set LSM_IDENTITY=device."
+        )
+        return Finding(name, Verdict.CAUTION, f"it cannot be read: {fault}", advice)
+    return Finding(name, Verdict.PASS, "it can be read")
 
 
 def find_open_files(server: int | None) -> list[Finding]:

@@ -3,11 +3,16 @@
 import json
 import sqlite3
 from collections.abc import Sequence
+from typing import Any
 
 from lan_session_manager.states import Reason, SessionState, TaskState, Verdict
 from lan_session_manager.store.faults import readable
 from lan_session_manager.store.records import (
+    AuditRecord,
+    BindingRecord,
     ConnectionRecord,
+    DeviceKind,
+    DeviceRecord,
     EventKind,
     EventRecord,
     LeaseRecord,
@@ -32,6 +37,30 @@ _EVENT = "SELECT id, number, at, kind, session_id, task_id, data FROM events"
 
 def _session(row: sqlite3.Row) -> SessionRecord:
     return SessionRecord(**{**dict(row), "state": SessionState(row["state"])})
+
+
+_SESSION_COLUMNS = """sessions.id, sessions.name, sessions.address, user_slot, state, sessions.created_at,
+    last_activity, next_number, total_tasks"""
+_DEVICE_COLUMNS = """devices.id, session_id, home_session_id, kind, devices.name, devices.address, mac,
+    devices.created_at, last_seen"""
+_DEVICE = f"SELECT {_DEVICE_COLUMNS} FROM devices"
+_BINDING_COLUMNS = "bindings.address, session_id, device_id, mac, is_shared, seen_at, state = 'live'"
+_BOUND = "FROM bindings JOIN sessions ON sessions.id = session_id AND state <> 'ended'"
+
+
+def _device(row: Sequence[Any]) -> DeviceRecord:
+    device_id, session_id, home_id, kind, *rest = row
+    return DeviceRecord(device_id, session_id, home_id, DeviceKind(kind), *rest)
+
+
+def _binding(row: Sequence[Any]) -> BindingRecord:
+    address, session_id, device_id, mac, is_shared, seen_at, is_live = row
+    return BindingRecord(address, session_id, device_id, mac, bool(is_shared), seen_at, bool(is_live))
+
+
+def _joined_session(row: Sequence[Any]) -> SessionRecord:
+    session_id, name, address, user_slot, state, *rest = row
+    return SessionRecord(session_id, name, address, user_slot, SessionState(state), *rest)
 
 
 _STATES = {str(state): state for state in TaskState}
@@ -111,8 +140,67 @@ class Reads:
 
     def session_of_address(self, address: str) -> SessionRecord | None:
         """The session that the address names now: live or expired, never one that is over."""
-        row = self._one(f"{_SESSION} WHERE address = ? AND state <> 'ended'", address)
+        row = self._one(
+            f"""{_SESSION} WHERE state <> 'ended'
+                AND id = (SELECT session_id FROM bindings WHERE bindings.address = ?)""",
+            address,
+        )
         return _session(row) if row else None
+
+    def session_named(self, name: str) -> SessionRecord | None:
+        """The session whose workspace has that name; not one that is over."""
+        row = self._one(f"{_SESSION} WHERE name = ? AND state <> 'ended'", name)
+        return _session(row) if row else None
+
+    def last_session_at(self, address: str) -> SessionRecord | None:
+        """Of the sessions that were seen last at that address the one that was there last; not one that is over."""
+        row = self._one(
+            f"{_SESSION} WHERE address = ? AND state <> 'ended' ORDER BY last_activity DESC LIMIT 1", address
+        )
+        return _session(row) if row else None
+
+    def binding(self, address: str) -> tuple[BindingRecord, SessionRecord] | None:
+        """What the address names now, and that session; None where it names nothing, or a session that is over."""
+        row = self._one(f"SELECT {_BINDING_COLUMNS}, {_SESSION_COLUMNS} {_BOUND} WHERE bindings.address = ?", address)
+        return (_binding(row[:7]), _joined_session(row[7:])) if row else None
+
+    def bindings_of_mac(self, mac: str) -> list[BindingRecord]:
+        """What the addresses name at which that MAC address was seen."""
+        rows = self._all(f"SELECT {_BINDING_COLUMNS} {_BOUND} WHERE mac = ? ORDER BY bindings.address", mac)
+        return [_binding(row) for row in rows]
+
+    def addresses_of(self, session_id: str) -> list[str]:
+        """The addresses that name the session, the one that was seen last first."""
+        rows = self._all("SELECT address FROM bindings WHERE session_id = ? ORDER BY seen_at DESC", session_id)
+        return [row["address"] for row in rows]
+
+    def is_bound(self, session_id: str, address: str) -> bool:
+        """Whether the address names that session; to find that it names another takes as long as that it names none."""
+        return self._one("SELECT 1 FROM bindings WHERE address = ? AND session_id = ?", address, session_id) is not None
+
+    def device(self, device_id: str) -> DeviceRecord | None:
+        """The device of that id."""
+        row = self._one(f"{_DEVICE} WHERE id = ?", device_id)
+        return _device(row) if row else None
+
+    def device_of(self, session_id: str, device_id: str) -> DeviceRecord | None:
+        """The device of that id, if it opens that session; one that does not takes as long as one that is missing."""
+        row = self._one(f"{_DEVICE} WHERE id = ? AND session_id = ?", device_id, session_id)
+        return _device(row) if row else None
+
+    def device_of_token(self, token_hash: str) -> tuple[DeviceRecord, SessionRecord] | None:
+        """The device with the token of that hash, and the session that it opens; None where that session is over."""
+        row = self._one(
+            f"""SELECT {_DEVICE_COLUMNS}, {_SESSION_COLUMNS} FROM devices
+                JOIN sessions ON sessions.id = session_id AND state <> 'ended' WHERE token_hash = ?""",
+            token_hash,
+        )
+        return (_device(row[:9]), _joined_session(row[9:])) if row else None
+
+    def devices_of(self, session_id: str) -> list[DeviceRecord]:
+        """The devices that open the session, the one that was seen last first."""
+        rows = self._all(f"{_DEVICE} WHERE session_id = ? ORDER BY last_seen DESC, id", session_id)
+        return [_device(row) for row in rows]
 
     def limits_of(self, session_id: str) -> LimitsRecord:
         """What the owner has given the session."""
@@ -147,8 +235,29 @@ class Reads:
         return int(row["slot"]) if row else 0
 
     def live_sessions(self) -> list[SessionRecord]:
-        """All live sessions, by address."""
-        return [_session(row) for row in self._all(f"{_SESSION} WHERE state = 'live' ORDER BY address")]
+        """All live sessions, by address; of one address the oldest first."""
+        return [_session(row) for row in self._all(f"{_SESSION} WHERE state = 'live' ORDER BY address, user_slot")]
+
+    def known_sessions(self, most: int) -> list[SessionRecord]:
+        """Live and expired sessions: the live ones first, of each the one that was seen last first."""
+        rows = self._all(
+            f"{_SESSION} WHERE state <> 'ended' ORDER BY state = 'live' DESC, last_activity DESC, id LIMIT ?", most
+        )
+        return [_session(row) for row in rows]
+
+    def known_session_count(self) -> int:
+        """How many sessions are live or expired."""
+        row = self._one("SELECT count(*) AS n FROM sessions WHERE state <> 'ended'")
+        return int(row["n"]) if row else 0
+
+    def load_by_session(self) -> dict[str, tuple[int, int, int]]:
+        """Of each session with live tasks: how many run, how many wait, and the MB of memory of those that run."""
+        rows = self._all(
+            """SELECT session_id, sum(state = 'running') AS running, sum(state = 'queued') AS queued,
+                      sum(CASE WHEN state = 'running' THEN memory_mb ELSE 0 END) AS memory_mb
+               FROM tasks WHERE state IN ('queued', 'running') AND session_id IS NOT NULL GROUP BY session_id"""
+        )
+        return {row["session_id"]: (row["running"], row["queued"], row["memory_mb"]) for row in rows}
 
     def idle_sessions(self, before: float) -> list[SessionRecord]:
         """Live sessions without activity since `before` and without a queued or running task."""
@@ -162,6 +271,11 @@ class Reads:
     def task(self, task_id: str) -> TaskRecord | None:
         """The task of that id."""
         row = self._one(f"{_TASK} WHERE id = ?", task_id)
+        return _task(row) if row else None
+
+    def task_of(self, session_id: str, task_id: str) -> TaskRecord | None:
+        """The task of that id, if it is of that session; one that is not takes as long as one that is missing."""
+        row = self._one(f"{_TASK} WHERE id = ? AND session_id = ?", task_id, session_id)
         return _task(row) if row else None
 
     def task_of_key(self, session_id: str, idempotency_key: str) -> TaskRecord | None:
@@ -284,6 +398,15 @@ class Reads:
         row = self._one("SELECT coalesce(max(id), 0) AS id FROM events")
         return int(row["id"]) if row else 0
 
+    def deleted_lately(self, events: int) -> list[str]:
+        """The ids of the tasks that were deleted within so many last events, oldest first."""
+        rows = self._all(
+            "SELECT task_id FROM events WHERE id > (SELECT max(id) FROM events) - ? AND kind = ? ORDER BY id",
+            events,
+            EventKind.TASK_DELETED,
+        )
+        return [row["task_id"] for row in rows]
+
     def events_after(self, event_id: int, most: int) -> list[EventRecord]:
         """The events of everybody after that one, oldest first, `most` at once."""
         return [_event(row) for row in self._all(f"{_EVENT} WHERE id > ? ORDER BY id LIMIT ?", event_id, most)]
@@ -306,6 +429,20 @@ class Reads:
             _event(row)
             for row in self._all(f"{_EVENT} WHERE session_id = ? ORDER BY number DESC LIMIT ?", session_id, most)
         ]
+
+    def audit(
+        self, before: int, most: int, *, session_id: str | None = None, verdict: str | None = None
+    ) -> list[AuditRecord]:
+        """The audit log below that id, newest first; of one session, or of one verdict, if it is given."""
+        given = {name: value for name, value in {"session_id": session_id, "verdict": verdict}.items() if value}
+        rows = self._all(
+            f"""SELECT id, at, session_id, device_id, address, role, operation, object, verdict, detail FROM audit
+                WHERE id < ? {"".join(f"AND {name} = ? " for name in given)} ORDER BY id DESC LIMIT ?""",
+            before,
+            *given.values(),
+            most,
+        )
+        return [AuditRecord(**dict(row)) for row in rows]
 
     def connections_of_task(self, task_id: str, before: int, most: int) -> list[ConnectionRecord]:
         """The connections that a task tried to make with a number below `before`, newest first, `most` at once."""

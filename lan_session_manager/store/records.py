@@ -31,6 +31,8 @@ class EventKind(StrEnum):
     TASK_STOPPING = "task_stopping"
     TASK_DELETED = "task_deleted"
     WORKSPACE_CHANGED = "workspace_changed"
+    DEVICE_ADDED = "device_added"  # a device opens the session from now on
+    DEVICE_FORGOTTEN = "device_forgotten"  # a device does no longer open the session
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,41 @@ class SessionRecord:
     def namespace(self) -> str:
         """What the ids of the session's tasks start with."""
         return f"user_{self.name}"
+
+
+class DeviceKind(StrEnum):
+    """How a device keeps its secret."""
+
+    BROWSER = "browser"  # as a cookie
+    PROGRAM = "program"  # by itself: it sends it in a header
+
+
+@dataclass(frozen=True)
+class DeviceRecord:
+    """A device as it stands in the database. Times are Unix times in seconds."""
+
+    id: str  # 32 hex digits
+    session_id: str  # that it opens now
+    home_session_id: str  # its own
+    kind: DeviceKind
+    name: str
+    address: str  # where it was seen last
+    mac: str | None  # that was seen there; None: none could be
+    created_at: float
+    last_seen: float
+
+
+@dataclass(frozen=True)
+class BindingRecord:
+    """What an address names now."""
+
+    address: str
+    session_id: str
+    device_id: str | None  # the first device that has proven itself there since; None: none has
+    mac: str | None  # None: none has been seen there
+    is_shared: bool  # devices of several sessions have proven themselves there: it names nobody
+    seen_at: float
+    is_live: bool  # the session is
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +205,28 @@ class ConnectionRecord(NewConnection):
     id: int = 0  # in the order of writing, over all sessions
     number: int = 1  # of its task
     session_id: str | None = None
+
+
+@dataclass(frozen=True)
+class NewAudit:
+    """A row of the audit log, its texts cut and escaped already."""
+
+    at: float  # Unix time in seconds
+    session_id: str | None  # whose request it was
+    device_id: str | None  # that had proven itself
+    address: str
+    role: str
+    operation: str
+    object: str
+    verdict: str  # "allowed" or "refused"
+    detail: str
+
+
+@dataclass(frozen=True)
+class AuditRecord(NewAudit):
+    """A row of the audit log as it stands in the database."""
+
+    id: int
 
 
 @dataclass(frozen=True)

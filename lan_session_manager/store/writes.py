@@ -9,9 +9,12 @@ from typing import Any
 from lan_session_manager.states import Reason, SessionState, TaskState, Verdict, check_session_move, check_task_move
 from lan_session_manager.store.reads import Reads
 from lan_session_manager.store.records import (
+    DeviceKind,
+    DeviceRecord,
     EventKind,
     LeaseRecord,
     LimitsRecord,
+    NewAudit,
     NewConnection,
     NewTask,
     SessionRecord,
@@ -38,9 +41,12 @@ _TASK_CHANGES = frozenset(
     }
 )  # fmt: skip
 
+KEPT_DEVICES = 100  # of one session
+KEPT_ADDRESSES = 100  # that name one session
 LISTED = 1000  # connections of one task that have a row each
 _KEPT = 200_000  # rows of all tasks: about 40 MB
 _KEPT_OF_SESSION = 20_000
+_KEPT_AUDIT = 100_000  # rows of the audit log of each verdict, some 20 MB; its trigger knows the same number
 
 
 class Transaction(Reads):
@@ -67,10 +73,11 @@ class Transaction(Reads):
         self.add_event(now, EventKind.SESSION_STARTED, session_id, None)
         return self._known_session(session_id)
 
-    def touch_session(self, session_id: str, now: float) -> SessionRecord:
-        """Note that the session's device was here."""
+    def touch_session(self, session_id: str, now: float, address: str | None = None) -> SessionRecord:
+        """Note that the session's device was here, at that address."""
         self._connection.execute(
-            "UPDATE sessions SET last_activity = max(last_activity, ?) WHERE id = ?", (now, session_id)
+            "UPDATE sessions SET last_activity = max(last_activity, ?), address = coalesce(?, address) WHERE id = ?",
+            (now, address, session_id),
         )
         return self._known_session(session_id)
 
@@ -82,6 +89,107 @@ class Transaction(Reads):
         self.add_event(now, _SESSION_EVENT[wanted], session_id, None)
         return self._known_session(session_id)
 
+    def bind(self, address: str, session_id: str, now: float, *, mac: str | None, device_id: str | None) -> None:
+        """Have the address name the session from now on, and nothing that was noted of it before."""
+        self._connection.execute(
+            "INSERT OR REPLACE INTO bindings (address, session_id, device_id, mac, seen_at) VALUES (?, ?, ?, ?, ?)",
+            (address, session_id, device_id, mac, now),
+        )
+        # A device with an IPv6 address has a new one every day.
+        self._connection.execute(
+            """DELETE FROM bindings WHERE is_shared = 0 AND session_id = ?1 AND address IN (
+                   SELECT address FROM bindings WHERE session_id = ?1 AND is_shared = 0
+                   ORDER BY seen_at DESC, address <> ?2 LIMIT -1 OFFSET ?3)""",
+            (session_id, address, KEPT_ADDRESSES),
+        )
+
+    def share(self, address: str, now: float) -> None:
+        """Have the address name nobody from now on."""
+        self._connection.execute("UPDATE bindings SET is_shared = 1, seen_at = ? WHERE address = ?", (now, address))
+
+    def touch_binding(self, address: str, now: float) -> None:
+        """Note that somebody was at the address."""
+        self._connection.execute("UPDATE bindings SET seen_at = max(seen_at, ?) WHERE address = ?", (now, address))
+
+    def add_device(
+        self, session_id: str, kind: DeviceKind, name: str, token_hash: str, address: str, mac: str | None, now: float
+    ) -> DeviceRecord:
+        """Write a new device of a session, with its event. Of very many the one that was seen least lately goes."""
+        device_id = uuid.uuid4().hex
+        for device in self.devices_of(session_id)[KEPT_DEVICES - 1 :]:
+            if device.home_session_id == session_id:
+                self.remove_device(device.id, now)
+            else:
+                self.move_device(device.id, device.home_session_id, now)
+        self._connection.execute(
+            """INSERT INTO devices (id, session_id, home_session_id, kind, name, token_hash, address, mac, created_at,
+                                    last_seen)
+               VALUES (?1, ?2, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?8)""",
+            (device_id, session_id, kind, name, token_hash, address, mac, now),
+        )
+        self.add_event(now, EventKind.DEVICE_ADDED, session_id, None, device_id=device_id)
+        return self._known_device(device_id)
+
+    def touch_device(self, device_id: str, now: float, address: str, mac: str | None) -> DeviceRecord:
+        """Note where the device was seen."""
+        self._connection.execute(
+            "UPDATE devices SET last_seen = max(last_seen, ?), address = ?, mac = ? WHERE id = ?",
+            (now, address, mac, device_id),
+        )
+        return self._known_device(device_id)
+
+    def name_device(self, device_id: str, name: str) -> DeviceRecord:
+        """Give the device a name."""
+        self._connection.execute("UPDATE devices SET name = ? WHERE id = ?", (name, device_id))
+        return self._known_device(device_id)
+
+    def move_device(self, device_id: str, session_id: str, now: float, *, is_home: bool = False) -> DeviceRecord:
+        """Have the device open another session, with an event in each; `is_home`: it is its own from now on.
+
+        Of a session that was not its own it takes its addresses away.
+        """
+        device = self._known_device(device_id)
+        home_id = session_id if is_home else device.home_session_id
+        self._connection.execute(
+            "UPDATE devices SET session_id = ?, home_session_id = ? WHERE id = ?", (session_id, home_id, device_id)
+        )
+        if device.session_id != session_id:
+            is_guest = device.session_id != device.home_session_id
+            # Where the session's own devices have been, and no MAC tells, the guest's next visit says what it is.
+            self._leave_session(device, self._unbind(device, "device_id IS NULL") if is_guest else [], now)
+            self.add_event(now, EventKind.DEVICE_ADDED, session_id, None, device_id=device_id)
+        return self._known_device(device_id)
+
+    def remove_device(self, device_id: str, now: float) -> None:
+        """Remove a device, with what its addresses name because of it, and with its event."""
+        device = self._known_device(device_id)
+        gone = self._unbind(device)
+        self._connection.execute("DELETE FROM devices WHERE id = ?", (device_id,))
+        self._leave_session(device, gone, now)
+
+    def _unbind(self, device: DeviceRecord, at_its_address: str = "TRUE") -> list[str]:
+        """Have the device's addresses not name its session any more; gives them.
+
+        `at_its_address` says when that holds for the one where it was seen last. An address that is shared stays so:
+        else it would name the next one who comes.
+        """
+        gone = self._all(
+            f"""DELETE FROM bindings WHERE session_id = ?1 AND is_shared = 0 AND (
+                   device_id = ?2 OR (address = ?3 AND {at_its_address}) OR mac = ?4 OR mac IN (
+                       SELECT mac FROM bindings WHERE session_id = ?1 AND device_id = ?2))
+               RETURNING address""",
+            device.session_id,
+            device.id,
+            device.address,
+            device.mac,
+        )
+        return [row["address"] for row in gone]
+
+    def _leave_session(self, device: DeviceRecord, addresses: list[str], now: float) -> None:
+        self.add_event(
+            now, EventKind.DEVICE_FORGOTTEN, device.session_id, None, device_id=device.id, addresses=addresses
+        )
+
     def add_numbered_task(self, session_id: str, new: NewTask, now: float) -> TaskRecord:
         """Accept a task under the session's next number, queued."""
         session = self._known_session(session_id)
@@ -91,9 +199,14 @@ class Transaction(Reads):
         self._connection.execute("UPDATE sessions SET next_number = ? WHERE id = ?", (number + 1, session_id))
         return self._add_task(task_id, session_id, number, new, now)
 
-    def add_reported_task(self, task_id: str, session_id: str | None, new: NewTask, now: float) -> TaskRecord:
-        """Note a task that an orchestrator reports under its own id, running."""
+    def add_reported_task(
+        self, task_id: str, session_id: str | None, new: NewTask, now: float, *, number: int = 0
+    ) -> TaskRecord:
+        """Note a task that an orchestrator reports under its own id, running; the next number is above `number`."""
         self._add_task(task_id, session_id, None, new, now)
+        self._connection.execute(
+            "UPDATE sessions SET next_number = max(next_number, ?) WHERE id = ?", (number + 1, session_id)
+        )
         return self.move_task(task_id, TaskState.RUNNING, now, started_at=now)
 
     def _add_task(
@@ -217,6 +330,23 @@ class Transaction(Reads):
             (*values.values(), one.task_id),
         )
 
+    def note_audit(self, noted: Sequence[NewAudit]) -> None:
+        """Add rows to the audit log; of each verdict the oldest go when there are too many."""
+        for one in noted:
+            values = asdict(one)
+            names, marks = ", ".join(values), ", ".join("?" * len(values))
+            self._connection.execute(
+                f"""INSERT INTO audit ({names}, number)
+                    VALUES ({marks}, (SELECT coalesce(max(number), 0) + 1 FROM audit WHERE verdict = ?))""",
+                (*values.values(), one.verdict),
+            )
+        for verdict in {one.verdict for one in noted}:
+            self._connection.execute(
+                """DELETE FROM audit WHERE verdict = ?1 AND number <= (
+                       SELECT max(number) FROM audit WHERE verdict = ?1) - ?2""",
+                (verdict, _KEPT_AUDIT),
+            )
+
     def _session_of(self, task_id: str) -> str | None:
         row = self._one("SELECT session_id FROM tasks WHERE id = ?", task_id)
         return row["session_id"] if row else None
@@ -230,6 +360,12 @@ class Transaction(Reads):
         if session is None:
             raise LookupError(f"no session {session_id}")
         return session
+
+    def _known_device(self, device_id: str) -> DeviceRecord:
+        device = self.device(device_id)
+        if device is None:
+            raise LookupError(f"no device {device_id}")
+        return device
 
     def _known_task(self, task_id: str) -> TaskRecord:
         task = self.task(task_id)

@@ -58,18 +58,52 @@ class Host:
         """Start and go on; whatever still runs on the host when the network is taken down is killed."""
         return subprocess.Popen(self.command(argv), text=True, **options)
 
+    @property
+    def link_local(self) -> str:
+        """Its address of the link alone, without a zone."""
+        shown = _ip("-n", self.namespace, "-6", "-brief", "address", "show", "dev", self.interface, "scope", "link")
+        return shown.split()[2].partition("/")[0]
+
     def set_address(self, ip: str) -> None:
         """Give the host another IPv4 address, as a DHCP server that hands it out anew does."""
         _ip("-n", self.namespace, "-4", "address", "flush", "dev", self.interface)
         _ip("-n", self.namespace, "address", "add", f"{ip}/24", "dev", self.interface)
         # The flush has taken the route along.
         _ip("-n", self.namespace, "route", "replace", "default", "via", _ip4(_SERVER_NUMBER))
+        self._forget_others()
         self.ip = ip
+
+    def set_address6(self, ip6: str) -> None:
+        """The same with its IPv6 address; the link-local one stays."""
+        _ip("-n", self.namespace, "-6", "address", "flush", "dev", self.interface, "scope", "global")
+        _ip("-n", self.namespace, "address", "add", f"{ip6}/64", "dev", self.interface)
+        _ip("-n", self.namespace, "-6", "route", "replace", "default", "via", f"fd77::{_SERVER_NUMBER}")
+        self._forget_others()
+        self.ip6 = ip6
 
     def set_mac(self, mac: str) -> None:
         """Give the host another hardware address; the others find out when they next ask for it."""
         _ip("-n", self.namespace, "link", "set", self.interface, "address", mac)
+        self._forget_others()
         self.mac = mac
+
+    def move_behind(self, router: "Host", network: str) -> None:
+        """Leave the network for one of its own, /24, such as 10.9.0.0, to which `router` passes packets on."""
+        stem, inner = network.rpartition(".")[0], f"in-{self.name}"
+        end = ("peer", "name", "far0", "netns", self.namespace)
+        _ip("-n", router.namespace, "link", "add", inner, "type", "veth", *end)
+        _ip("-n", router.namespace, "address", "add", f"{stem}.1/24", "dev", inner)
+        _ip("-n", router.namespace, "link", "set", inner, "up")
+        _ip("-n", self.namespace, "link", "set", self.interface, "down")
+        self.interface, self.ip = "far0", f"{stem}.2"
+        _ip("-n", self.namespace, "address", "add", f"{self.ip}/24", "dev", self.interface)
+        _ip("-n", self.namespace, "link", "set", self.interface, "up")
+        _ip("-n", self.namespace, "route", "add", "default", "via", f"{stem}.1")
+        router.run(["sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward"])
+
+    def _forget_others(self) -> None:
+        # A host that joins a network asks for its neighbours, and by that they learn who it is now.
+        _ip("-n", self.namespace, "neigh", "flush", "all")
 
 
 class Lan:

@@ -72,7 +72,7 @@ def _visit(browsers: Browsers, lan: Lan, server: Server, host: Host) -> tuple[Ch
 
 
 def _upload(page: Page, *files: Path) -> None:
-    page.get_by_role("complementary").locator("input[type=file]").set_input_files(files)
+    page.get_by_role("complementary").locator("input[type=file]:not([webkitdirectory])").set_input_files(files)
     for file in files:
         link = page.get_by_role("list", name="Files").get_by_role("link", name=f"Download {file.name}")
         expect(link).to_be_visible(timeout=_PATIENCE_MS)
@@ -112,7 +112,7 @@ def _make_inputs(directory: Path) -> tuple[Path, Path, str]:
     return data, script, "".join(f"{region} {totals[region]}\n" for region in sorted(totals))
 
 
-def test_a_device_that_opens_the_address_has_a_session_and_a_workspace(
+def test_a_device_that_opens_the_address_has_a_session_and_for_its_first_work_a_workspace(
     lan: Lan, server: Server, browsers: Browsers
 ) -> None:
     _, page = _visit(browsers, lan, server, lan.host("a"))
@@ -120,6 +120,9 @@ def test_a_device_that_opens_the_address_has_a_session_and_a_workspace(
     expect(banner).to_contain_text("You are 192.168.77.10")
     expect(banner).to_contain_text("workspace 192_168_77_10")
     workspace = server.data_dir / "192_168_77_10"
+    assert not workspace.exists()  # a visit alone makes nothing on the disk
+    _run(page, "true")
+    _expect_status(page, "user_192_168_77_10_task_001", "completed")
     assert sorted(os.listdir(workspace)) == ["inputs", "outputs", "session.json", "temp"]
     assert json.loads((workspace / "session.json").read_text())["ip"] == "192.168.77.10"
 

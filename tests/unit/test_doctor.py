@@ -510,6 +510,18 @@ def test_4096_files_should_be_open_at_once(most: int | None, verdict: Verdict) -
     assert surroundings.open_files(most).verdict is verdict
 
 
+def test_a_kernel_that_tells_no_hardware_addresses_is_a_caution_with_the_reason() -> None:
+    found = surroundings.neighbours("Operation not permitted")
+    assert found.verdict is Verdict.CAUTION
+    assert "Operation not permitted" in found.what
+    assert "LSM_IDENTITY=device" in found.advice
+    assert surroundings.neighbours("").verdict is Verdict.PASS
+
+
+def test_the_neighbour_table_of_this_machine_can_be_read() -> None:
+    assert [found.verdict for found in surroundings.find_neighbours()] == [Verdict.PASS]
+
+
 def test_held_locks_are_read_and_waiting_ones_and_other_kinds_are_not() -> None:
     text = (
         "1: POSIX  ADVISORY  READ 11 fe:00:41 128 128\n"
