@@ -3,7 +3,6 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Generator
-from datetime import UTC, datetime
 from email.utils import formatdate
 from typing import Annotated, Any
 
@@ -13,16 +12,16 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from lan_session_manager.settings import MB
-from lan_session_manager.store.records import EventKind, SessionRecord
+from lan_session_manager.web.arrivals import announced, entry_view, note_changed, place_of, receive
 from lan_session_manager.web.headers import attachment
+from lan_session_manager.web.policy import AccessDep
 from lan_session_manager.web.ranges import parse_range
 from lan_session_manager.web.schemas import Directory
-from lan_session_manager.web.services import CallerDep, Services, ServicesDep, written
-from lan_session_manager.workspace import Workspace
+from lan_session_manager.web.services import ServicesDep
 from lan_session_manager.workspace.archive import archive
 from lan_session_manager.workspace.download import Download
-from lan_session_manager.workspace.listing import Entry, list_directory
-from lan_session_manager.workspace.paths import Parts, parse_new_path, parse_path
+from lan_session_manager.workspace.listing import list_directory
+from lan_session_manager.workspace.paths import parse_new_path, parse_path
 from lan_session_manager.workspace.remove import make_directory, remove
 from lan_session_manager.workspace.upload import Upload
 
@@ -40,47 +39,25 @@ class _FilePath(Convertor[str]):
 register_url_convertor("file", _FilePath())
 router = APIRouter(prefix="/api/workspace/{client_ip}")
 
-_GATHERED = 1 << 20  # bytes of an upload that go to a thread at once
 _PathQuery = Annotated[str, Query(max_length=8192)]
 _BINARY = {"requestBody": {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}}
 
 
-def _place(services: Services, session: SessionRecord, path: Parts) -> tuple[Workspace, Parts]:
-    manager = services.manager
-    return manager.workspaces.place(manager.sessions.workspace(session), path)
-
-
-def _view(entry: Entry) -> dict[str, Any]:
-    modified = datetime.fromtimestamp(entry.modified, UTC).isoformat()
-    return {"name": entry.name, "type": str(entry.type), "size": entry.size, "modified": modified}
-
-
-async def _changed(services: Services, session: SessionRecord, path: str) -> None:
-    """Tell the session's other dashboards."""
-    manager = services.manager
-    manager.sessions.workspace(session).touch()
-    now = manager.tasks.now()
-    await written(
-        manager.store.write(lambda tx: tx.add_event(now, EventKind.WORKSPACE_CHANGED, session.id, None, path=path))
-    )
-
-
 @router.get("/files")
-async def files(client_ip: str, services: ServicesDep, caller: CallerDep, path: _PathQuery = "") -> dict[str, Any]:
+async def files(client_ip: str, services: ServicesDep, access: AccessDep, path: _PathQuery = "") -> dict[str, Any]:
     """What is in a directory."""
-    session = await services.session_at(client_ip, caller)
-    place = _place(services, session, parse_path(path))
+    place = place_of(services, access.session, parse_path(path))
     listing = await asyncio.to_thread(list_directory, *place)
-    return {"path": path, "entries": [_view(entry) for entry in listing.entries], "truncated": listing.truncated}
+    return {"path": path, "entries": [entry_view(entry) for entry in listing.entries], "truncated": listing.truncated}
 
 
 @router.post("/directory", status_code=201)
-async def directory(client_ip: str, body: Directory, services: ServicesDep, caller: CallerDep) -> dict[str, Any]:
+async def directory(client_ip: str, body: Directory, services: ServicesDep, access: AccessDep) -> dict[str, Any]:
     """Make a directory, with those on the way."""
-    session = await services.session_at(client_ip, caller)
-    place = _place(services, session, parse_new_path(body.path))
+    session = access.session
+    place = place_of(services, session, parse_new_path(body.path))
     await asyncio.to_thread(make_directory, *place, services.manager.sessions.quota(session))
-    await _changed(services, session, body.path)
+    await note_changed(services, session, body.path)
     return {"path": body.path}
 
 
@@ -90,14 +67,13 @@ async def upload(
     path: str,
     request: Request,
     services: ServicesDep,
-    caller: CallerDep,
+    access: AccessDep,
     overwrite: Annotated[int, Query(ge=0, le=1)] = 1,
 ) -> dict[str, Any]:
     """Take the body as a file, which is in its place only when it is complete."""
-    session = await services.session_at(client_ip, caller)
-    workspace, parts = _place(services, session, parse_new_path(path))
+    session = access.session
+    workspace, parts = place_of(services, session, parse_new_path(path))
     settings = services.manager.settings
-    announced = request.headers.get("content-length", "")
 
     def begin() -> Upload:
         return Upload(
@@ -106,37 +82,26 @@ async def upload(
             limit_bytes=settings.upload_mb * MB,
             quota=services.manager.sessions.quota(session),
             reserve_bytes=services.manager.disk_reserve,
-            size=int(announced) if announced.isdigit() and len(announced) < 19 else None,
+            size=announced(request),
             overwrite=bool(overwrite),
         )
 
     arriving = await asyncio.to_thread(begin)
     try:
-        await _receive(request, arriving)
+        await receive(request, arriving.write)
         entry = await asyncio.to_thread(arriving.commit)
     finally:
         # Shielded, as the request may be cancelled: what has arrived of the file must not stay.
         await asyncio.shield(asyncio.to_thread(arriving.abort))
-    await _changed(services, session, path)
-    return {"path": path, **_view(entry)}
-
-
-async def _receive(request: Request, arriving: Upload) -> None:
-    gathered = bytearray()
-    async for chunk in request.stream():
-        gathered += chunk
-        if len(gathered) >= _GATHERED:
-            await asyncio.to_thread(arriving.write, bytes(gathered))
-            gathered.clear()
-    if gathered:
-        await asyncio.to_thread(arriving.write, bytes(gathered))
+    await note_changed(services, session, path)
+    return {"path": path, **entry_view(entry)}
 
 
 @router.get("/files/{path:file}", response_class=Response)
-async def download(client_ip: str, path: str, request: Request, services: ServicesDep, caller: CallerDep) -> Response:
+async def download(client_ip: str, path: str, request: Request, services: ServicesDep, access: AccessDep) -> Response:
     """A file, or the bytes of it that `Range` asks for. Never a page of ours: it is an attachment, and sandboxed."""
-    session = await services.session_at(client_ip, caller)
-    place = _place(services, session, parse_path(path))
+    session = access.session
+    place = place_of(services, session, parse_path(path))
     found = await asyncio.to_thread(Download, *place)
     try:
         wanted = request.headers.get("range")
@@ -184,20 +149,20 @@ async def _chunks(chunks: Generator[bytes, None, None], found: Download | None) 
 
 
 @router.delete("/files/{path:file}", status_code=204)
-async def delete(client_ip: str, path: str, services: ServicesDep, caller: CallerDep) -> Response:
+async def delete(client_ip: str, path: str, services: ServicesDep, access: AccessDep) -> Response:
     """Remove a file, or a directory with everything in it; the three top directories are emptied."""
-    session = await services.session_at(client_ip, caller)
-    place = _place(services, session, parse_path(path))
+    session = access.session
+    place = place_of(services, session, parse_path(path))
     await asyncio.to_thread(remove, *place)
-    await _changed(services, session, path)
+    await note_changed(services, session, path)
     return Response(status_code=204)
 
 
 @router.get("/archive", response_class=Response)
-async def zipped(client_ip: str, services: ServicesDep, caller: CallerDep, path: _PathQuery = "outputs") -> Response:
+async def zipped(client_ip: str, services: ServicesDep, access: AccessDep, path: _PathQuery = "outputs") -> Response:
     """A directory as a zip."""
-    session = await services.session_at(client_ip, caller)
-    place = _place(services, session, parse_path(path))
+    session = access.session
+    place = place_of(services, session, parse_path(path))
     chunks = await asyncio.to_thread(archive, *place)
     headers = attachment((path.rpartition("/")[2] or session.name) + ".zip")
     return StreamingResponse(_chunks(chunks, None), media_type="application/zip", headers=headers)

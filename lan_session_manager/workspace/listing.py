@@ -2,11 +2,14 @@
 
 import os
 import stat
+import time
 from dataclasses import dataclass
 from enum import StrEnum
 
+from lan_session_manager.errors import NotFoundError
 from lan_session_manager.workspace.opener import closing, open_directory, refusals
 from lan_session_manager.workspace.paths import Parts, shown
+from lan_session_manager.workspace.validate import TOP
 from lan_session_manager.workspace.workspace import Workspace
 
 MOST = 10_000
@@ -40,7 +43,12 @@ class Listing:
 
 
 def list_directory(workspace: Workspace, path: Parts) -> Listing:
-    """The entries of the directory `path`. Raises NotFoundError, and SecurityError for a link on the way."""
+    """The entries of the directory `path`. Raises NotFoundError, and SecurityError for a link on the way.
+
+    To look at a workspace that nobody has used does not make it.
+    """
+    if not workspace.is_made:
+        return _unused(path)
     entries: list[Entry] = []
     truncated = False
     with workspace.opened() as root, refusals(), closing(open_directory(root, path)) as fd, os.scandir(fd) as found:
@@ -54,6 +62,14 @@ def list_directory(workspace: Workspace, path: Parts) -> Listing:
                 continue
     entries.sort(key=lambda entry: (entry.type is not EntryType.DIRECTORY, entry.name.casefold(), entry.name))
     return Listing(tuple(entries), truncated)
+
+
+def _unused(path: Parts) -> Listing:
+    if not path:
+        return Listing(tuple(Entry(top, EntryType.DIRECTORY, 0, time.time()) for top in TOP), False)
+    if len(path) == 1 and path[0] in TOP:
+        return Listing((), False)
+    raise NotFoundError
 
 
 def entry_of(name: bytes, info: os.stat_result) -> Entry:

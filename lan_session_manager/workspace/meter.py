@@ -168,6 +168,13 @@ class Meter:
         self._take(size, files, quota)
         return Reservation(self, quota, size, files)
 
+    def adopt(self, size: int, files: int) -> "Reservation":
+        """As `reserve`, of what was promised by an earlier server already: it is not refused, and cannot grow."""
+        with self._lock:
+            self._promised += size
+            self._promised_files += files
+        return Reservation(self, Quota(0, 0), size, files)
+
     def _take(self, size: int, files: int, quota: Quota) -> None:
         if self._usage is None:
             self.scan()

@@ -16,24 +16,27 @@ from lan_session_manager.workspace.opener import closing
 from lan_session_manager.workspace.owner import Owner, acting_as
 
 _STALE_S = 3600  # a staged file that nobody wrote to for so long was left by a server that was killed
+KEPT_S = 24 * 3600  # the same of an upload that goes on later
+PART, FACTS = ".part", ".facts"  # such an upload's bytes, and what is known of it
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Staged:
     """A new empty file, mode 0600, of `owner`, with a random name in the staging directory, which is made if need be.
 
-    Raises OSError.
+    With `name` it has that one; `is_there`: it is opened, not made. Raises OSError.
     """
 
-    def __init__(self, directory: Path, owner: Owner) -> None:
-        self._name = secrets.token_hex(16)
+    def __init__(self, directory: Path, owner: Owner, name: str | None = None, *, is_there: bool = False) -> None:
+        self._name = name or secrets.token_hex(16)
         self._owner = owner
+        making = 0 if is_there else os.O_CREAT | os.O_EXCL
         self._directory = _opened(directory, owner)
         try:
             with acting_as(owner):
                 self.fd = os.open(
                     self._name,
-                    os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC,
+                    os.O_WRONLY | making | os.O_NOFOLLOW | os.O_CLOEXEC,
                     0o600,
                     dir_fd=self._directory,
                 )
@@ -57,7 +60,7 @@ class Staged:
             if error.errno == errno.EXDEV:  # the workspace lies on a file system of its own
                 raise StorageError from error
             raise
-        self._close()
+        self.close()
 
     def discard(self) -> None:
         """Leave nothing of it. Not to be called acting as the owner."""
@@ -65,9 +68,10 @@ class Staged:
             with acting_as(self._owner), suppress(FileNotFoundError):
                 os.unlink(self._name, dir_fd=self._directory)
         finally:
-            self._close()
+            self.close()
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Leave it as it is. Not to be called after it was put in its place or discarded."""
         os.close(self.fd)
         os.close(self._directory)
 
@@ -89,9 +93,16 @@ def sweep_one(directory: Path) -> None:
         if not info.st_uid:  # made a moment ago: nothing is in it yet
             return
         with acting_as(Owner(info.st_uid, info.st_gid, range(info.st_uid, info.st_uid + 1))):
+            changed: dict[str, float] = {}
             for name in os.listdir(fd):
                 with suppress(FileNotFoundError):
-                    if os.stat(name, dir_fd=fd, follow_symlinks=False).st_mtime < time.time() - _STALE_S:
+                    changed[name] = os.stat(name, dir_fd=fd, follow_symlinks=False).st_mtime
+            for name, at in changed.items():
+                # What is known of an upload is as old as its bytes.
+                bytes_at = changed.get(name.removesuffix(FACTS) + PART, at) if name.endswith(FACTS) else at
+                limit = KEPT_S if name.endswith((PART, FACTS)) else _STALE_S
+                if bytes_at < time.time() - limit:
+                    with suppress(FileNotFoundError):
                         os.unlink(name, dir_fd=fd)
 
 

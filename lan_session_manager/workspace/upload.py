@@ -1,25 +1,22 @@
 """A file that arrives from a client: written in constant memory, in its place only when it is complete."""
 
 import os
-import stat
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import TracebackType
 
-from lan_session_manager.errors import ConflictError, NotFoundError, StorageError, TooLargeError
-from lan_session_manager.workspace.directories import make_directories, missing
-from lan_session_manager.workspace.listing import Entry, entry_of
-from lan_session_manager.workspace.opener import IS_A_DIRECTORY, closing, open_directory, refusals
+from lan_session_manager.errors import ConflictError
+from lan_session_manager.workspace.listing import Entry
+from lan_session_manager.workspace.opener import refusals
 from lan_session_manager.workspace.owner import acting_as
-from lan_session_manager.workspace.paths import Parts, stored
+from lan_session_manager.workspace.paths import Parts
+from lan_session_manager.workspace.target import Target
 from lan_session_manager.workspace.usage import DIRECTORY_BYTES, Quota
 from lan_session_manager.workspace.workspace import Workspace
 
-_EXISTS = "There is a file of that name already. Choose another name, or upload it so that it replaces the other."
 _OVER = "The upload has ended already. Start it again."
-_LOOK_EVERY = 16 * 1024 * 1024  # bytes between two looks at the free space
-_MB = 1024 * 1024
+LOOK_EVERY = 16 * 1024 * 1024  # bytes between two looks at the free space
 
 
 class Upload:
@@ -43,23 +40,14 @@ class Upload:
         size: int | None = None,
         overwrite: bool = True,
     ) -> None:
-        workspace.check_writable(path)
         self._workspace = workspace
-        self._path = path
-        self._limit = limit_bytes
-        self._reserve = reserve_bytes
-        self._overwrite = overwrite
+        self._target = Target(workspace, path, limit_bytes, reserve_bytes, overwrite)
         self._written = 0
         self._look_at = 0
         self._lock = threading.RLock()
         self._open = True
         announced = size or 0
-        self._check_limit(announced)
-        self._check_disk(announced)
-        with workspace.opened() as root:
-            directories = missing(root, path[:-1])
-            if not directories:
-                self._check_target(root)
+        directories = self._target.check(announced)
         self._overhead = directories * DIRECTORY_BYTES
         self._reservation = workspace.reserve(announced + self._overhead, quota, 1 + directories)
         try:
@@ -73,7 +61,7 @@ class Upload:
         """Take the next bytes. Raises TooLargeError, QuotaError, StorageError; the upload is aborted then."""
         with self._going_on():
             end = self._written + len(chunk)
-            self._check_limit(end)
+            self._target.check_size(end)
             if end + self._overhead > self._reservation.size:
                 self._reservation.extend(end + self._overhead - self._reservation.size)
             rest = memoryview(chunk)
@@ -82,8 +70,8 @@ class Upload:
                     rest = rest[os.write(self._staged.fd, rest) :]
             self._written = end
             if end >= self._look_at:
-                self._look_at = end + _LOOK_EVERY
-                self._check_disk(0)
+                self._look_at = end + LOOK_EVERY
+                self._target.check_disk(0)
 
     def commit(self) -> Entry:
         """Put the file in its place, making the directories on the way, and say what stands there now.
@@ -91,18 +79,10 @@ class Upload:
         Raises ConflictError, SecurityError, StorageError; the upload is aborted then.
         """
         with self._going_on():
-            info = os.fstat(self._staged.fd)
-            with (
-                self._workspace.opened() as root,
-                closing(make_directories(root, self._path[:-1])) as parent,
-            ):
-                try:
-                    self._staged.put(parent, stored(self._path[-1]), overwrite=self._overwrite)
-                except FileExistsError:
-                    raise ConflictError(what=_EXISTS) from None
+            entry = self._target.put(self._staged)
             self._open = False
             self._reservation.settle(self._written + self._overhead)
-        return entry_of(stored(self._path[-1]), info)
+        return entry
 
     def abort(self) -> None:
         """Leave nothing of it. Does nothing once it is committed or aborted."""
@@ -133,24 +113,3 @@ class Upload:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.abort()
-
-    def _check_limit(self, size: int) -> None:
-        if size > self._limit:
-            raise TooLargeError(allowed=f"{self._limit // _MB} MB" if self._limit >= _MB else f"{self._limit} bytes")
-
-    def _check_disk(self, size: int) -> None:
-        disk = os.statvfs(self._workspace.data_dir)  # a volume has another file system
-        if disk.f_bavail * disk.f_frsize < size + self._reserve:
-            raise StorageError
-
-    def _check_target(self, root: int) -> None:
-        """Refuse before the bytes come what would be refused after; `commit` decides, as all may change until then."""
-        try:
-            with refusals(), closing(open_directory(root, self._path[:-1])) as parent:
-                info = os.stat(stored(self._path[-1]), dir_fd=parent, follow_symlinks=False)
-        except NotFoundError:
-            return
-        if stat.S_ISDIR(info.st_mode):
-            raise ConflictError(what=IS_A_DIRECTORY)
-        if not self._overwrite:
-            raise ConflictError(what=_EXISTS)

@@ -7,7 +7,7 @@ import re
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from lan_session_manager.errors import (
@@ -26,6 +26,7 @@ from lan_session_manager.workspace.opener import DIRECTORY, beneath, closing, op
 from lan_session_manager.workspace.owner import Owner, acting_as
 from lan_session_manager.workspace.paths import Parts
 from lan_session_manager.workspace.staging import Staged, sweep, sweep_one
+from lan_session_manager.workspace.unfinished import Unfinished
 from lan_session_manager.workspace.usage import FACTS, Quota, Usage, changed_since, measure
 from lan_session_manager.workspace.validate import SHARED, TOP
 from lan_session_manager.workspace.volumes.base import NO_ROOM, Held, Place, Volumes, staging_directories
@@ -45,6 +46,8 @@ class Workspace:
 
     With `volumes` the kernel keeps its quota, which `quota` tells; `parts` then scans how it is shared out, and `meter`
     has the kernel's count. `is_idle` tells whether no box of the session is there, so that its files may be moved.
+    `unfinished` are its uploads that go on later. `at_hand` has the names of all workspaces that are made, and mounted
+    if they are volumes; `on_made` is called when this one comes to be.
     """
 
     name: str
@@ -53,21 +56,46 @@ class Workspace:
     data_dir: Path
     meter: Meter
     parts: Meter
+    unfinished: Unfinished
     volumes: Volumes | None = None
     quota: Callable[[], Quota] | None = None
     is_idle: Callable[[], bool] | None = None
+    at_hand: set[str] = field(default_factory=set)
+    on_made: Callable[[], object] | None = None
 
     @contextmanager
     def opened(self) -> Iterator[int]:
         """A descriptor of the directory. This thread acts as the owner until the end, by the rules of `owner`.
 
-        Raises NotFoundError when it was never made, and VolumeError.
+        Raises StorageError and VolumeError.
         """
+        self.ensure()
+        with self._opened() as fd:
+            yield fd
+
+    @contextmanager
+    def _opened(self) -> Iterator[int]:
         place = self._place()
         with refusals():
             fd = _open(place.parent, place.name)
         with closing(fd), acting_as(self.owner):
             yield fd
+
+    @property
+    def is_made(self) -> bool:
+        """Whether there is a directory, or an image of one, which is mounted then."""
+        if (self.data_dir / self.name).is_dir():
+            return True
+        return self.volumes is not None and self.volumes.place(self.name) is not None
+
+    def ensure(self) -> None:
+        """Have the directory be there and its quota be kept. Whatever needs them does this; a visit alone does not.
+
+        Raises like `create`.
+        """
+        is_there = self.name in self.at_hand and (self.data_dir / self.name).is_dir()
+        if not is_there and not self.read_only:
+            self.create()
 
     def create(self) -> None:
         """Make the directory with inputs/, outputs/ and temp/, mode 0700, its owner's; what is there already stays.
@@ -87,14 +115,23 @@ class Workspace:
             os.fchmod(root, 0o700)
             for top in TOP:
                 make_own(root, top.encode(), self.owner)
+        if self.name not in self.at_hand:
+            self.at_hand.add(self.name)
+            if self.on_made:
+                self.on_made()
 
     def write_facts(self, facts: Mapping[str, object]) -> None:
-        """Write session.json, for people and scripts. It is a copy: that it cannot be written is noted, no more."""
+        """Write session.json, for people and scripts. It is a copy: that it cannot be written is noted, no more.
+
+        Where the workspace is not made, or its image not mounted, nothing is written.
+        """
+        if not any(os.path.lexists(self.data_dir / self.name / name) for name in (*TOP, FACTS)):
+            return
         try:
-            staged = self.staged()
+            staged = Staged(self._place().staging, self.owner)
             try:
                 os.write(staged.fd, json.dumps(facts, indent=2).encode() + b"\n")
-                with self.opened() as root:
+                with self._opened() as root:
                     unlock(root)
                     try:
                         staged.put(root, FACTS.encode(), overwrite=True)
@@ -110,6 +147,7 @@ class Workspace:
     @property
     def staging(self) -> Path:
         """Where files on their way into this workspace are: out of its tasks' sight, on the workspace's file system."""
+        self.ensure()
         return self._place().staging
 
     def _place(self) -> Place:
@@ -164,6 +202,8 @@ class Workspace:
 
     def reserve(self, size: int, quota: Quota, files: int = 1) -> Reservation:
         """Promise so many bytes and files, directories among them, of the quota: see `Meter.reserve`."""
+        with refusals():
+            self.unfinished.load(self.staging, self.owner)  # what an earlier server has promised counts as well
         return self.meter.reserve(size, quota, files)
 
     def outputs_since(self, since: float, most: int = _MOST_OUTPUTS) -> tuple[list[tuple[str, int]], int]:
@@ -185,6 +225,8 @@ class Workspaces:
         self.volumes = volumes
         self._scanner = Scanner()
         self._meters: dict[str, tuple[Meter, Meter]] = {}
+        self._at_hand: set[str] = set()
+        self._unfinished: dict[str, Unfinished] = {}
 
     def prepare(self) -> None:
         """Make the data directory (0700), the server's own in it, and shared/ with its two. Raises StorageError."""
@@ -197,11 +239,17 @@ class Workspaces:
                 if not public.is_dir():
                     public.mkdir()
                     public.chmod(0o755)
-            sweep(self.data_dir / STATE_DIR / _STAGING)
-            for staging in staging_directories(self.data_dir):
-                sweep_one(staging)
+            self.sweep()
         except OSError as error:
             raise StorageError from error
+
+    def sweep(self) -> None:
+        """Give up uploads that nobody went on with for long, of this server and of earlier ones. Raises OSError."""
+        for unfinished in list(self._unfinished.values()):
+            unfinished.expire()
+        sweep(self.data_dir / STATE_DIR / _STAGING)
+        for staging in staging_directories(self.data_dir):
+            sweep_one(staging)
 
     def workspace(
         self,
@@ -210,10 +258,11 @@ class Workspaces:
         uids: range | None = None,
         quota: Callable[[], Quota] | None = None,
         is_idle: Callable[[], bool] | None = None,
+        on_made: Callable[[], object] | None = None,
     ) -> Workspace:
         """The workspace `name` of the user id `uid`, made or not; `uids` are all ids that its files may have.
 
-        `quota` and `is_idle` are for what the kernel is to keep: see `Workspace`.
+        `quota` and `is_idle` are for what the kernel is to keep; for these and `on_made` see `Workspace`.
         A server that is not root cannot give files away: all are its own then. Raises ValueError for an unsafe name.
         """
         if not _NAME.fullmatch(name) or name == SHARED:
@@ -222,18 +271,22 @@ class Workspaces:
             owner = Owner(os.geteuid(), os.getegid(), range(os.geteuid(), os.geteuid() + 1))
         else:
             owner = Owner(uid, uid, uids if uids is not None else range(uid, uid + 1))
-        meters = self._meters_of(name, owner)
-        return Workspace(name, owner, False, self.data_dir, *meters, self.volumes, quota, is_idle)
+        meter, parts = self._meters_of(name, owner)
+        unfinished = self._unfinished.setdefault(name, Unfinished(meter))
+        kept = (self.volumes, quota, is_idle, self._at_hand, on_made)
+        return Workspace(name, owner, False, self.data_dir, meter, parts, unfinished, *kept)
 
     def release(self, name: str) -> None:
         """Let go of what the host keeps for a workspace, if nobody uses it; its files stay."""
+        self._at_hand.discard(name)
         if self.volumes:
             self.volumes.release(name)
 
     def shared(self, reader: Owner) -> Workspace:
         """The shared resources, read-only, as `reader` may read them: whoever owns the files, just as in a task."""
         owner = Owner(reader.uid, reader.gid, range(2**32))
-        return Workspace(SHARED, owner, True, self.data_dir, *self._meters_of(SHARED, owner))
+        meter, parts = self._meters_of(SHARED, owner)
+        return Workspace(SHARED, owner, True, self.data_dir, meter, parts, Unfinished(meter))
 
     def place(self, workspace: Workspace, path: Parts) -> tuple[Workspace, Parts]:
         """Where a client's path leads: "shared" and what is below it into the shared resources, else `workspace`."""
@@ -253,8 +306,12 @@ class Workspaces:
 
         def scan() -> Usage:
             place = (volumes.place(name) if volumes else None) or _plain_place(self.data_dir, name)
+            try:
+                root = _open(place.parent, place.name)
+            except FileNotFoundError:  # it is not made yet
+                return Usage()
             # A task that locks a directory must not hide from its quota what is in it.
-            with closing(_open(place.parent, place.name)) as root, acting_as(owner, searching=True):
+            with closing(root), acting_as(owner, searching=True):
                 return measure(root)
 
         parts = Meter(scan, self._scanner)

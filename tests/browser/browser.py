@@ -133,13 +133,28 @@ class Browsers:
                 chromium.close()
             self._manager.__exit__()
 
-    def launch(self, *, prefix: Sequence[str] = (), width: int = 1440, height: int = 900) -> Chromium:
-        """Start a browser with a fresh profile, behind `prefix`; its window measures `width` by `height` pixels."""
+    def launch(
+        self,
+        *,
+        prefix: Sequence[str] = (),
+        width: int = 1440,
+        height: int = 900,
+        trusted_key: str = "",
+        arguments: Sequence[str] = (),
+    ) -> Chromium:
+        """Start a browser with a fresh profile, behind `prefix`; its window measures `width` by `height` pixels.
+
+        It takes a certificate whose public key has that SHA-256, in base64, for one that it trusts. `arguments`: more
+        of its command line.
+        """
         assert self._playwright is not None, "launch belongs into the with block"
         program = shutil.which("chromium") or self._playwright.chromium.executable_path
         if prefix:
             program = self._wrapper([*prefix, program])
-        browser = self._playwright.chromium.launch(executable_path=program, args=_ARGUMENTS, timeout=3 * _PATIENCE_MS)
+        arguments = [*_ARGUMENTS, *arguments]
+        if trusted_key:
+            arguments.append(f"--ignore-certificate-errors-spki-list={trusted_key}")
+        browser = self._playwright.chromium.launch(executable_path=program, args=arguments, timeout=3 * _PATIENCE_MS)
         chromium = Chromium(browser, width, height)
         self._launched.append(chromium)
         return chromium

@@ -1,13 +1,15 @@
 """A task swaps a name in its workspace as fast as it can, while the server works on that name.
 
-The task is a process with the user id of a session. What it swaps in are a file, links to a file and to a directory
-outside, a directory, a pipe, and a hard link to a file outside (made by the test: a task cannot make one, but it may
-move one).
+The task is a process with the user id of a session, or a real one in a real box under a real server. What it swaps in
+are a file, links to files and to a directory outside, to nothing and to itself, a directory, a pipe, a socket, and a
+hard link to a file outside and a device (made by the test: a task cannot make one, but it may move one).
 """
 
+import hashlib
 import io
 import itertools
 import os
+import stat
 import subprocess
 import sys
 import threading
@@ -18,6 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import httpx
 import pytest
 
 from lan_session_manager.errors import LSMError
@@ -29,6 +32,8 @@ from lan_session_manager.workspace.paths import parse_path
 from lan_session_manager.workspace.remove import make_directory, remove
 from lan_session_manager.workspace.upload import Upload
 from lan_session_manager.workspace.usage import measure
+from tests.integration.clients import device, ended, submit, wait_for
+from tests.server import Server, start_server
 
 UID = 1_001_000
 NAME = "192_168_1_100"
@@ -38,13 +43,14 @@ HANG = 30.0
 REFUSED = {"list", "download", "upload", "zip", "remove", "make"}  # what names out.txt and must meet refusals
 
 # Everything that can stand at outputs/out.txt waits in outputs/stash and is exchanged with it; what the server deletes
-# or replaces is made again.
+# or replaces is made again. In a box the user id is right already.
 SWAPPER = """
-import ctypes, itertools, os, signal, sys, time
-signal.alarm(60)
-outside, uid = sys.argv[1], int(sys.argv[2])
-os.setresgid(uid, uid, uid)
-os.setresuid(uid, uid, uid)
+import ctypes, itertools, os, signal, socket, sys, time
+outside, uid, seconds = sys.argv[1], int(sys.argv[2]), float(sys.argv[3])
+signal.alarm(int(seconds) + 30)
+if uid:
+    os.setresgid(uid, uid, uid)
+    os.setresuid(uid, uid, uid)
 renameat2 = ctypes.CDLL(None, use_errno=True).renameat2
 def make(kind, path):
     if kind == "file":
@@ -56,25 +62,39 @@ def make(kind, path):
         os.symlink(outside, path)
     elif kind == "loop":
         os.symlink(".", path)
+    elif kind == "shadow":
+        os.symlink("/etc/shadow", path)
+    elif kind == "nothing":
+        os.symlink("nowhere", path)
     elif kind == "pipe":
         os.mkfifo(path)
+    elif kind == "socket":
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(path)
     elif kind == "directory":
         os.makedirs(path + "/sub")
         with open(path + "/secret", "wb") as file:
             file.write(b"own")
 kinds = ["file", "link", "file", "way", "directory", "loop", "pipe", "hard"]
+kinds += ["shadow", "file", "nothing", "socket", "directory", "device"]
 print("swaps", flush=True)
+end, swaps = time.monotonic() + seconds, 0
 for kind in itertools.cycle(kinds):
+    if time.monotonic() > end:
+        break
     stashed = "stash/" + kind
     try:
         if not os.path.lexists(stashed):
             make(kind, stashed)
         if not os.path.lexists("out.txt"):
             os.rename(stashed, "out.txt")
+            swaps += 1
         elif renameat2(-100, stashed.encode(), -100, b"out.txt", 2) == 0:  # AT_FDCWD, RENAME_EXCHANGE
             renameat2(-100, stashed.encode(), -100, b"out.txt", 2)
+            swaps += 2
     except OSError:
         os.makedirs("stash", exist_ok=True)
+print("swapped", swaps, flush=True)
 """
 
 
@@ -120,7 +140,7 @@ def swapper(workspace: Workspace, outside: Outside) -> Iterator[subprocess.Popen
     os.chown(stash, UID, UID)
     os.link(outside.path / "secret", stash / "hard")
     swaps = subprocess.Popen(
-        [sys.executable, "-c", SWAPPER, str(outside.path), str(UID)], cwd=outputs, stdout=subprocess.PIPE
+        [sys.executable, "-c", SWAPPER, str(outside.path), str(UID), "60"], cwd=outputs, stdout=subprocess.PIPE
     )
     assert swaps.stdout is not None
     assert swaps.stdout.readline() == b"swaps\n"
@@ -235,3 +255,156 @@ def test_a_task_that_swaps_files_gets_nothing_outside_read_or_changed(
     assert outside.facts() == outside.before
     assert work.missed() == [], work.outcomes
     assert os.listdir(workspace.staging) == []
+
+
+SECONDS = 30.0
+TIMEOUT_S = 60.0  # of each request: whatever takes longer is a hang
+ROOM = "/api/workspace/127.0.0.1"
+OUT = "outputs/out.txt"
+
+
+class Requests:
+    """What clients of the session ask for all the while, each in a thread of its own."""
+
+    def __init__(self, server: Server, secrets: tuple[bytes, ...]) -> None:
+        self.server = server
+        self.secrets = secrets
+        self.statuses: dict[str, Counter[int]] = {}
+        self.faults: list[str] = []
+
+    def run(self, seconds: float) -> None:
+        """Ask until the time is over; every request ends."""
+        end = time.monotonic() + seconds
+        asks = (
+            *(self.list, self.read, self.range, self.inside, self.write, self.resume, self.form, self.zip),
+            *(self.delete, self.make, self.measure, self.validate),
+        )
+        threads = [threading.Thread(target=self._repeat, args=(ask, end), daemon=True) for ask in asks]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(max(0.0, end + 2 * TIMEOUT_S - time.monotonic()))
+        self.faults += [f"{thread.name} hangs" for thread in threads if thread.is_alive()]
+
+    def _repeat(self, ask: Callable[[httpx.Client], httpx.Response], end: float) -> None:
+        name = ask.__name__
+        statuses = self.statuses.setdefault(name, Counter())
+        with device(self.server) as client:
+            client.timeout = httpx.Timeout(TIMEOUT_S)
+            while time.monotonic() < end:
+                try:
+                    answer = ask(client)
+                    statuses[answer.status_code] += 1
+                    data = answer.content
+                    if name == "zip" and answer.status_code == 200:
+                        with zipfile.ZipFile(io.BytesIO(data)) as found:
+                            data = b"".join(found.read(each) for each in found.namelist())
+                    if any(secret in data for secret in self.secrets):
+                        self.faults.append(f"{name} read what is outside")
+                    if answer.status_code >= 500:
+                        self.faults.append(f"{name}: {answer.status_code} {answer.text}")
+                except Exception as error:  # noqa: BLE001 - whatever it is, it is told
+                    self.faults.append(f"{name}: {error!r}")
+                    return
+
+    def list(self, client: httpx.Client) -> httpx.Response:
+        return client.get(f"{ROOM}/files", params={"path": "outputs"})
+
+    def read(self, client: httpx.Client) -> httpx.Response:
+        return client.get(f"{ROOM}/files/{OUT}")
+
+    def range(self, client: httpx.Client) -> httpx.Response:
+        return client.get(f"{ROOM}/files/{OUT}", headers={"Range": "bytes=0-40000"})
+
+    def inside(self, client: httpx.Client) -> httpx.Response:
+        return client.get(f"{ROOM}/files/{OUT}/secret")
+
+    def write(self, client: httpx.Client) -> httpx.Response:
+        return client.put(f"{ROOM}/files/{OUT}", content=b"from a client")
+
+    def resume(self, client: httpx.Client) -> httpx.Response:
+        begun = client.post(f"{ROOM}/uploads", json={"path": f"{OUT}/secret", "size": 4})
+        if begun.status_code != 201:
+            return begun
+        headers = {"Upload-Offset": "0", "Content-Type": "application/partial-upload"}
+        answer = client.patch(begun.headers["location"], content=b"mine", headers=headers)
+        if answer.status_code != 201:
+            client.delete(begun.headers["location"])
+        return answer
+
+    def form(self, client: httpx.Client) -> httpx.Response:
+        return client.post(f"{ROOM}/files", params={"path": "outputs"}, files={"file": ("out.txt", b"from a form")})
+
+    def zip(self, client: httpx.Client) -> httpx.Response:
+        return client.get(f"{ROOM}/archive", params={"path": "outputs"})
+
+    def delete(self, client: httpx.Client) -> httpx.Response:
+        return client.delete(f"{ROOM}/files/{OUT}")
+
+    def make(self, client: httpx.Client) -> httpx.Response:
+        return client.post(f"{ROOM}/directory", json={"path": f"{OUT}/made"})
+
+    def measure(self, client: httpx.Client) -> httpx.Response:
+        return client.get("/api/dashboard/127.0.0.1")
+
+    def validate(self, client: httpx.Client) -> httpx.Response:
+        return client.post(f"{ROOM}/validate", json={"file_path": f"user_sessions/127_0_0_1/{OUT}"})
+
+
+def _facts(paths: list[Path]) -> list[tuple[object, ...]]:
+    found: list[tuple[object, ...]] = []
+    for path in paths:
+        info = path.lstat()
+        data = hashlib.sha256(path.read_bytes()).hexdigest() if stat.S_ISREG(info.st_mode) else ""
+        times = (info.st_mtime_ns,)  # a hard link changes the other times and the count
+        found.append((str(path), info.st_ino, info.st_mode, info.st_uid, info.st_gid, info.st_size, *times, data))
+    return found
+
+
+def _plant(stash: Path, secret: Path, until: threading.Event) -> None:
+    """Put there what no task can make, whenever it is gone."""
+    while not until.wait(0.02):
+        with suppress(FileExistsError, FileNotFoundError):
+            os.link(secret, stash / "hard")
+        with suppress(FileExistsError, FileNotFoundError):
+            os.mknod(stash / "device", 0o666 | stat.S_IFCHR, os.makedev(1, 5))  # /dev/zero, which has no end
+
+
+@pytest.mark.root
+def test_whatever_a_running_task_swaps_in_the_server_reads_and_changes_nothing_outside(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with start_server(tmp_path) as server, device(server) as client, device(server, "127.0.0.2") as neighbour:
+        neighbour.put("/api/workspace/127.0.0.2/files/inputs/secret", content=SECRET)
+        theirs = server.data_dir / "127_0_0_2" / "inputs"
+        client.put(f"{ROOM}/files/inputs/swap.py", content=SWAPPER.encode())
+        command = f"cd outputs; exec python3 ../inputs/swap.py {theirs} 0 {SECONDS + 2}"
+        task = submit(client, command, limits={"time_s": 120})
+        wait_for(client, task, lambda found: found["status"] == "running")
+        shadow = Path("/etc/shadow")
+        before = _facts([shadow, theirs, theirs / "secret"])
+        requests = Requests(server, (SECRET, shadow.read_bytes().splitlines()[0]))
+        over = threading.Event()
+        stash = server.data_dir / "127_0_0_1" / "outputs" / "stash"
+        planter = threading.Thread(target=_plant, args=(stash, theirs / "secret", over))
+        planter.start()
+        try:
+            requests.run(SECONDS)
+        finally:
+            over.set()
+            planter.join()
+        assert ended(client, task)["status"] == "completed"
+        log = client.get(f"/api/task/{task}/log").text
+        assert requests.faults == []
+        assert _facts([shadow, theirs, theirs / "secret"]) == before
+        assert neighbour.get("/api/workspace/127.0.0.2/files/inputs/secret").content == SECRET
+        assert " ERROR " not in server.output
+        assert "Traceback" not in server.output
+        for name, statuses in requests.statuses.items():
+            assert statuses.total() > 10, (name, statuses)
+        # It was a race: the same request came through and was refused.
+        for name in ("read", "write", "delete"):
+            assert len(requests.statuses[name]) >= 2, requests.statuses[name]
+    asked = sum(statuses.total() for statuses in requests.statuses.values())
+    with capsys.disabled():
+        print(f"\n{asked} requests against {log.split()[-1]} swaps: {requests.statuses}")

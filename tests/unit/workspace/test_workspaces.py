@@ -1,6 +1,7 @@
 import json
 import logging
 import os
+import shutil
 import stat
 import time
 from pathlib import Path
@@ -9,9 +10,11 @@ import pytest
 
 from lan_session_manager.errors import NotFoundError, ReadOnlyError, SecurityError, StorageError
 from lan_session_manager.workspace import Quota, Workspace, Workspaces
+from lan_session_manager.workspace.listing import list_directory
 from lan_session_manager.workspace.paths import parse_path
 from lan_session_manager.workspace.remove import make_directory, remove
 from lan_session_manager.workspace.upload import Upload
+from lan_session_manager.workspace.usage import Usage
 
 from .conftest import NAME, UID, put, staged
 
@@ -109,9 +112,26 @@ def test_a_server_without_root_owns_all_files_itself(workspaces: Workspaces, mon
     assert (owner.uid, owner.gid, owner.uids) == (4242, 4343, range(4242, 4243))
 
 
-def test_a_workspace_that_was_never_made_is_not_found(workspaces: Workspaces) -> None:
-    with pytest.raises(NotFoundError), workspaces.workspace("192_168_1_7", UID).opened():
-        pass
+def test_a_workspace_is_made_by_what_needs_it_and_not_by_a_look(workspaces: Workspaces) -> None:
+    facts: list[str] = []
+    workspace = workspaces.workspace("192_168_1_7", UID, on_made=lambda: facts.append("told"))
+    workspace.write_facts({"ip": "192.168.1.7"})
+    assert [entry.name for entry in list_directory(workspace, ()).entries] == ["inputs", "outputs", "temp"]
+    assert list_directory(workspace, ("inputs",)).entries == ()
+    with pytest.raises(NotFoundError):
+        list_directory(workspace, ("inputs", "more"))
+    assert workspace.meter.scan() == Usage()
+    assert not (workspaces.data_dir / workspace.name).exists()
+    with workspace.opened() as root:
+        assert sorted(os.listdir(root)) == ["inputs", "outputs", "temp"]
+    workspace.ensure()
+    assert facts == ["told"]
+
+
+def test_a_workspace_that_the_owner_removed_is_made_again(workspaces: Workspaces, workspace: Workspace) -> None:
+    shutil.rmtree(workspaces.data_dir / workspace.name)
+    with workspace.opened() as root:
+        assert sorted(os.listdir(root)) == ["inputs", "outputs", "temp"]
 
 
 def test_the_facts_are_a_file_of_the_session(workspaces: Workspaces, workspace: Workspace, disk: Path) -> None:
@@ -141,11 +161,11 @@ def test_a_directory_in_the_place_of_the_facts_is_moved_aside(workspace: Workspa
     assert (disk / "session.json.1/file").exists()
 
 
-def test_facts_that_cannot_be_written_stop_nobody(workspaces: Workspaces, caplog: pytest.LogCaptureFixture) -> None:
+def test_facts_that_cannot_be_written_stop_nobody(workspace: Workspace, caplog: pytest.LogCaptureFixture) -> None:
+    (workspace.data_dir / ".lan_session_manager/uploads" / workspace.name).write_text("in the way")
     with caplog.at_level(logging.WARNING):
-        workspaces.workspace("192_168_1_7", UID).write_facts({})
-    assert "192_168_1_7 could not be written" in caplog.text
-    assert staged(workspaces) == []
+        workspace.write_facts({})
+    assert "192_168_1_100 could not be written" in caplog.text
 
 
 def test_shared_leads_to_the_shared_resources_and_nothing_else_does(

@@ -1,12 +1,14 @@
 /** What a person can set going: each is one call to the server and what its answer changes. */
 
 import * as api from "./api.js";
-import { titleOf } from "./format.js";
+import { enrol, isStillSame } from "./device.js";
+import { titleOf, visible } from "./format.js";
 import { createLive } from "./live.js";
 import { PHONE } from "./phone.js";
 import { goTo, parseRoute, taskHash, taskKey } from "./route.js";
 import { applyDashboard, applyDeleted, applyMessage, applyTask, store } from "./store.js";
 import { T } from "./text.js";
+import { unpackCommand } from "./unpack.js";
 
 const RELOAD_AFTER_MS = 8000;
 
@@ -57,23 +59,15 @@ export const live = createLive({
     try {
       store.set(applyDashboard(store.get(), await api.dashboard(store.get().ip), Date.now()));
       return true;
-    } catch (error) {
-      if (error.status === 403 || error.status === 404) checkAddress();
+    } catch {
       return false;
     }
   },
-  onRefused: () => checkAddress(),
+  // The network may have given this device another address, or somebody has forgotten it.
+  check: isStillSame,
 });
 
-/** The network may have given this device another address: then its dashboard is another one. */
-async function checkAddress() {
-  try {
-    const { ip } = await api.clientIp();
-    if (ip !== store.get().ip) location.reload();
-  } catch {
-    // Not reachable: the connection's own retries go on.
-  }
-}
+store.subscribe(({ phase }) => phase === "gone" && live.stop());
 
 /**
  * Loads the dashboard for the first time, and keeps trying while the server cannot be reached.
@@ -82,17 +76,18 @@ async function checkAddress() {
 export async function start(again = false) {
   if (!again) store.set({ phase: "loading", error: null });
   try {
-    const { ip } = await api.clientIp();
-    store.set({ ip });
-    const data = await api.dashboard(ip);
+    if (!(await enrol())) return;
+    const data = await api.dashboard(store.get().ip);
     const loaded = { ...store.get(), ...applyDashboard(store.get(), data, Date.now()) };
     store.set({ ...loaded, phase: "ready", selectedId: firstChoice(loaded) });
     live.start();
   } catch (error) {
     if (!(error instanceof api.ApiError)) throw error;
-    store.set({ phase: "error", error: error.status ? error.message : T.page.unreachable });
-    if (error.status && error.status < 500) return;
-    setTimeout(() => store.get().phase === "error" && start(true), RELOAD_AFTER_MS);
+    if (store.get().phase === "gone") return;
+    const retries = !error.status || error.status >= 500 || error.waitS > 0;
+    store.set({ phase: "error", error: error.status ? error.message : T.page.unreachable, retries });
+    if (!retries) return;
+    setTimeout(() => store.get().phase === "error" && start(true), error.waitS * 1000 || RELOAD_AFTER_MS);
   }
 }
 
@@ -110,7 +105,11 @@ export function followRoute() {
   store.set({ route, selectedId });
 }
 
-async function attempt(work) {
+/**
+ * What does not succeed is told above the tasks.
+ * @param {() => Promise<any>} work
+ */
+export async function attempt(work) {
   store.set({ notice: null });
   try {
     return await work();
@@ -152,6 +151,14 @@ export const rerun = (id, limits = null) =>
   attempt(async () => {
     const task = await api.rerunTask(id, limits ? { limits } : {});
     if (task?.task_id) showTask(task);
+  });
+
+/** @param {string} path of an archive: a task unpacks it beside itself */
+export const unpack = (path) =>
+  attempt(async () => {
+    const description = T.workspace.unpack(visible(path.slice(path.lastIndexOf("/") + 1)));
+    const answer = await api.submitTask({ description, command: unpackCommand(path), runner: "shell" });
+    if (answer.task) showTask(answer.task);
   });
 
 /** One that waits is cancelled first: the server deletes only what has ended. @param {string} id */

@@ -3,17 +3,22 @@
 import { T } from "./text.js";
 
 const TIMEOUT_MS = 20000;
+const DEVICE = "/api/device";
 
-/** A call that did not succeed. `status` is 0 when the server could not be reached. */
+/**
+ * A call that did not succeed. `status` is 0 when the server could not be reached; `waitS`: seconds until it may be
+ * tried again, 0 when the server does not say.
+ */
 export class ApiError extends Error {
   /**
    * @param {string} message
-   * @param {{status?: number, code?: string}} facts
+   * @param {{status?: number, code?: string, waitS?: number}} facts
    */
-  constructor(message, { status = 0, code = "" } = {}) {
+  constructor(message, { status = 0, code = "", waitS = 0 } = {}) {
     super(message);
     this.status = status;
     this.code = code;
+    this.waitS = waitS;
   }
 }
 
@@ -33,9 +38,17 @@ export function errorFrom(status, body, retryAfter = null) {
   } catch {
     // Not the server's own words, such as a proxy's page: the status has to do.
   }
-  const wait = Number(retryAfter);
-  if (wait > 0) message += T.errors.wait(wait);
-  return new ApiError(message, { status, code });
+  const waitS = Math.max(0, Number(retryAfter) || 0);
+  // Where the server's own sentence says it already, once is enough.
+  if (waitS && code !== "too_many_requests") message += T.errors.wait(waitS);
+  return new ApiError(message, { status, code, waitS });
+}
+
+let onDeviceNeeded = async () => false;
+
+/** @param {() => Promise<boolean>} handler called when nobody can say who asks; whether to ask once more */
+export function whenDeviceNeeded(handler) {
+  onDeviceNeeded = handler;
 }
 
 /**
@@ -44,7 +57,16 @@ export function errorFrom(status, body, retryAfter = null) {
  * @returns {Promise<Response>} a successful answer
  * @throws {ApiError}
  */
-export async function call(path, { timeoutMs = TIMEOUT_MS, ...options } = {}) {
+export async function call(path, options = {}) {
+  try {
+    return await callOnce(path, options);
+  } catch (error) {
+    if (error.code !== "device_needed" || path === DEVICE || !(await onDeviceNeeded())) throw error;
+    return callOnce(path, options);
+  }
+}
+
+async function callOnce(path, { timeoutMs = TIMEOUT_MS, ...options }) {
   const stop = new AbortController();
   const timer = setTimeout(() => stop.abort(), timeoutMs);
   let response;
@@ -63,9 +85,9 @@ export async function call(path, { timeoutMs = TIMEOUT_MS, ...options } = {}) {
 /** @param {string} path @param {object} [options] @returns {Promise<any>} */
 const getJson = async (path, options) => (await call(path, options)).json();
 
-const send = async (method, path, body) => {
+const send = async (method, path, body, options = {}) => {
   const headers = { "Content-Type": "application/json" };
-  const response = await call(path, { method, headers, body: JSON.stringify(body ?? {}) });
+  const response = await call(path, { method, headers, body: JSON.stringify(body ?? {}), ...options });
   return response.status === 204 ? null : response.json();
 };
 
@@ -76,6 +98,15 @@ const workspace = (ip) => `/api/workspace/${encodeURIComponent(ip)}`;
 const encodePath = (path) => path.split("/").map(encodeURIComponent).join("/");
 
 export const clientIp = () => getJson("/api/client-ip", { timeoutMs: 8000 });
+export const device = () => getJson(DEVICE, { timeoutMs: 8000 });
+export const enrol = () => send("POST", DEVICE, {}, { timeoutMs: 8000 });
+export const freshDevice = () => send("POST", DEVICE, { fresh: true });
+export const programToken = (name) => send("POST", DEVICE, name ? { program: true, name } : { program: true });
+export const nameDevice = (name) => send("PATCH", DEVICE, { name });
+export const forgetDevice = (id) => send("DELETE", id ? `${DEVICE}/${encodeURIComponent(id)}` : DEVICE);
+export const carry = () => send("POST", `${DEVICE}/carry`);
+export const claim = (proof) => send("POST", `${DEVICE}/claim`, proof);
+export const leave = () => send("POST", `${DEVICE}/leave`);
 export const dashboard = (ip) => getJson(`/api/dashboard/${encodeURIComponent(ip)}`, { timeoutMs: 8000 });
 export const submitTask = (body) => send("POST", "/api/task/submit", body);
 export const cancelTask = (id) => send("POST", `${task(id)}/cancel`);
@@ -84,11 +115,15 @@ export const deleteTask = (id) => send("DELETE", task(id));
 export const join = () => getJson("/api/join");
 export const listFolder = (ip, path) => getJson(`${workspace(ip)}/files?path=${encodeURIComponent(path)}`);
 export const deleteFile = (ip, path) => send("DELETE", fileUrl(ip, path));
+export const newUpload = (ip, body) => send("POST", `${workspace(ip)}/uploads`, body);
+export const uploadState = (ip, id) => getJson(uploadUrl(ip, id));
+export const dropUpload = (ip, id) => send("DELETE", uploadUrl(ip, id), {}, { keepalive: true });
 
 /** @param {string} id @param {number} after the first byte wanted */
 export const logFrom = (id, after) => call(`${task(id)}/log?after=${after}&follow=0`);
 
 export const logDownloadUrl = (id) => `${task(id)}/log?after=0&follow=0&download=1`;
 export const fileUrl = (ip, path) => `${workspace(ip)}/files/${encodePath(path)}`;
+export const uploadUrl = (ip, id) => `${workspace(ip)}/uploads/${encodeURIComponent(id)}`;
 export const archiveUrl = (ip, path) => `${workspace(ip)}/archive?path=${encodeURIComponent(path)}`;
 export const qrUrl = "/api/join/qr.svg";

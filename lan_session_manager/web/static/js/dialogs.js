@@ -1,12 +1,12 @@
-/** What stands in front of the page: a question before something is lost, or a look into a file. */
+/** What stands in front of the page: a question before something is lost, a look into a file, or a code. */
 
 import { createStore } from "./store.js";
 
-/** `shown`: {kind: "confirm" | "preview", …} or null. */
+/** `shown`: {kind: "confirm" | "preview" | "carry" | "claim" | "token", …} or null. */
 export const dialogs = createStore({ shown: null });
 
 /**
- * @param {{title: string, body: string, button: string}} question
+ * @param {{title: string, body: string, button: string, keep?: string}} question
  * @returns {Promise<boolean>} whether the answer was yes
  */
 export function confirm(question) {
@@ -16,6 +16,11 @@ export function confirm(question) {
 /** @param {{path: string, name: string, size: number}} file */
 export function preview(file) {
   dialogs.set({ shown: { kind: "preview", file } });
+}
+
+/** @param {{kind: "carry" | "claim" | "token", secret?: string}} shown `secret`: of a link, to claim a session with */
+export function show(shown) {
+  dialogs.set({ shown });
 }
 
 /** @param {boolean} yes */

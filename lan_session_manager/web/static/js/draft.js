@@ -52,7 +52,7 @@ export function limitsOf(dash, written) {
 
 /** @param {any} list of uploads @returns {boolean} whether a file of this draft is still on its way */
 export const isUploading = (list) =>
-  list.some((one) => one.attached && (one.state === "sending" || one.state === "waiting"));
+  list.some((one) => one.attached && ["sending", "waiting", "lost"].includes(one.state));
 
 /** @param {any} dash @returns {boolean} whether the server can run tasks at all */
 export const canRun = (dash) => dash.runners.length > 0 && Boolean(dash.swarm_health.isolation);

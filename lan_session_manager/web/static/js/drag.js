@@ -1,7 +1,8 @@
 /** Places that files can be dragged over. */
 
+import { dropped } from "./folders.js";
 import { useRef, useState } from "./html.js";
-import { dropped, upload } from "./uploads.js";
+import { upload, uploadFolder } from "./uploads.js";
 
 /** @param {DragEvent} event */
 export const hasFiles = (event) => Boolean(event.dataTransfer?.types.includes("Files"));
@@ -40,5 +41,6 @@ export function take(event, { attached = false } = {}) {
   if (event.defaultPrevented || !hasFiles(event)) return;
   event.preventDefault();
   const { files, folders } = dropped(event.dataTransfer);
-  upload(files, { attached, folders });
+  upload(files, { attached });
+  for (const folder of folders) uploadFolder(folder, { attached });
 }

@@ -5,7 +5,6 @@ const LONGEST_WAIT_MS = 30000;
 const OPEN_TIMEOUT_MS = 8000;
 const PING_EVERY_MS = 12000;
 const SILENCE_MS = 22000;
-const NOT_YOURS = 1008;
 
 /** @param {number} attempt 1 for the first @returns {number} ms, spread: a room of browsers must not come at once */
 function waitBefore(attempt) {
@@ -20,15 +19,17 @@ function waitBefore(attempt) {
  * @param {(connection: import("./types.js").Connection) => void} uses.onChange
  * @param {() => void} uses.onOpen the first message of a new connection has come
  * @param {() => Promise<boolean>} uses.poll fetches the dashboard; whether that worked
- * @param {() => void} uses.onRefused the server says that this dashboard is not ours
+ * @param {() => Promise<boolean>} uses.check before a lost connection is opened again: is this still the same device,
+ *   with the same session? False ends it all; it throws where the server cannot be reached
  */
-export function createLive({ url, onMessage, onChange, onOpen, poll, onRefused }) {
+export function createLive({ url, onMessage, onChange, onOpen, poll, check }) {
   let socket = null;
   let opened = false;
   let attempt = 0;
   let lastHeard = 0;
   let timer = 0;
   let pulse = 0;
+  let stopped = false;
   let state = { state: "connecting", lost: false, attempt: 0, retryAt: 0, waitMs: 0 };
 
   const change = (changes) => {
@@ -50,6 +51,27 @@ export function createLive({ url, onMessage, onChange, onOpen, poll, onRefused }
     drop();
     opened = false;
     change({ retryAt: 0 });
+    if (attempt) checked();
+    else open();
+  }
+
+  let checks = 0;
+  async function checked() {
+    checks += 1;
+    const mine = checks;
+    let fits = false;
+    try {
+      fits = await check();
+    } catch {
+      if (mine === checks && !stopped) failed();
+      return;
+    }
+    if (mine !== checks || stopped) return;
+    if (fits) open();
+    else stop();
+  }
+
+  function open() {
     const mine = new WebSocket(url());
     socket = mine;
     timer = setTimeout(failed, OPEN_TIMEOUT_MS);
@@ -64,10 +86,7 @@ export function createLive({ url, onMessage, onChange, onOpen, poll, onRefused }
       onMessage(message);
       if (!opened) nowOpen();
     };
-    mine.onclose = (event) => {
-      if (event.code === NOT_YOURS) onRefused();
-      failed();
-    };
+    mine.onclose = failed;
   }
 
   function nowOpen() {
@@ -119,16 +138,22 @@ export function createLive({ url, onMessage, onChange, onOpen, poll, onRefused }
 
   /** Tries again at once. */
   function retryNow() {
-    if (!opened) connect();
+    if (!opened && !stopped) connect();
+  }
+
+  /** Ends it for good. */
+  function stop() {
+    stopped = true;
+    drop();
   }
 
   addEventListener("online", retryNow);
   document.addEventListener("visibilitychange", () => {
-    if (document.hidden) return;
+    if (document.hidden || stopped) return;
     // Timers sleep with a laptop's lid closed: the connection may be long dead.
     if (!opened) retryNow();
     else if (Date.now() - lastHeard > SILENCE_MS) failed();
   });
 
-  return { start: connect, send, retryNow, isOpen: () => opened };
+  return { start: connect, send, retryNow, stop, isOpen: () => opened };
 }

@@ -1,15 +1,19 @@
-/** What the address bar says: "#task_007/outputs", "#task/job-7" (an orchestrator's own id), "#files", "#swarm", "#tasks". */
+/**
+ * What the address bar says: "#task_007/outputs", "#task/job-7" (an orchestrator's own id), "#files", "#swarm",
+ * "#tasks", or "#device", which a phone shows below the swarm.
+ */
 
 const TABS = ["log", "outputs", "details"];
 
 /**
  * @param {string} hash
  * @returns {{view: "tasks" | "task" | "files" | "swarm", key: string | null,
- *   tab: "log" | "outputs" | "details" | null}} `key` is that of `taskKey`
+ *   tab: "log" | "outputs" | "details" | null, place?: "device"}} `key` is that of `taskKey`
  */
 export function parseRoute(hash) {
   const task = /^#(task_\d{1,9}|task\/[^/]+)(?:\/(\w+))?$/.exec(hash);
   if (task) return { view: "task", key: task[1], tab: TABS.includes(task[2]) ? task[2] : null };
+  if (hash === "#device") return { view: "swarm", key: null, tab: null, place: "device" };
   const view = hash === "#files" || hash === "#swarm" ? hash.slice(1) : "tasks";
   return { view, key: null, tab: null };
 }

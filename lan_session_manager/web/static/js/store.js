@@ -8,8 +8,10 @@ const RANK = { queued: 0, running: 1, completed: 2, failed: 2, cancelled: 2 };
 /** @returns {object} the state before anything is known */
 function initialState() {
   return {
-    phase: "loading", // loading | ready | error
+    phase: "loading", // loading | ready | error | gone
+    gone: "", // why there is nothing more to show: forgotten | left | cookies
     error: null,
+    retries: false, // whether the page tries by itself
     ip: "",
     connection: { state: "connecting", lost: false, attempt: 0, retryAt: 0, waitMs: 0 },
     lastData: 0, // ms of this device's clock: when the server last said anything

@@ -1,6 +1,7 @@
 /** Every word on the page, in one place. Functions take what varies; nothing here looks at the page's state. */
 
 import { count, duration, percent, size, sizeMb } from "./format.js";
+import { DEVICE } from "./text-device.js";
 
 const plural = (n, one, many) => `${count(n)} ${n === 1 ? one : many}`;
 
@@ -28,12 +29,14 @@ export const T = {
     rail: "Workspace and swarm",
     sections: "Sections",
     views: { tasks: "Tasks", files: "Files", swarm: "Swarm" },
-    device: "This device",
+    again: "This page tries again by itself.",
     identity: "Identity and state of the swarm",
     theme: "Switch between light and dark",
     themeLong: "Switch light or dark",
     said: (id, state) => `${id} ${state}`,
   },
+
+  device: DEVICE,
 
   who: {
     you: "You are ",
@@ -85,6 +88,9 @@ export const T = {
     byHand: "The address is selected: copy it with Ctrl+C",
     closed: "The owner finds out what to mend with the doctor, on the machine itself.",
     loading: "Asking for the address…",
+    trust: "So that a device opens it without a warning, ",
+    trustLink: "install the server's certificate",
+    trustEnd: " there first, and compare this fingerprint with the one that the server printed at its start:",
   },
 
   composer: {
@@ -290,7 +296,9 @@ export const T = {
     drop: "Drop files here or ",
     choose: "choose files",
     dropNow: "Drop to upload to inputs/",
-    folder: (name) => `${name} is a folder. Drop the files in it, or a zip of it.`,
+    or: " or ",
+    chooseFolder: "a folder",
+    unpack: (name) => `Unpack ${name}`,
   },
 
   upload: {
@@ -298,7 +306,12 @@ export const T = {
     sending: (part, left) => (left ? `${percent(part)}, ${left} left` : percent(part)),
     saving: "Saving",
     paused: (part) => `Paused at ${percent(part)}`,
-    stopped: (part) => `Stopped at ${percent(part)}`,
+    goesOn: (part) => `Goes on at ${percent(part)}`,
+    pause: (name) => `Pause the upload of ${name}`,
+    resume: "Resume",
+    resumeName: (name) => `Resume the upload of ${name}`,
+    tooMany: (n) => `This folder has more than ${n} files. Upload an archive of it, then unpack that here.`,
+    emptyFolder: "There is no file in this folder that can be read.",
     exists: "A file of this name is there already.",
     replace: "Replace",
     cancel: (name) => `Cancel the upload of ${name}`,

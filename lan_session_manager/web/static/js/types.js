@@ -30,6 +30,24 @@
  * @property {boolean} stopping whether it has been asked to stop and has not ended yet
  * @property {"slot" | "own_limit" | "worker" | null} waits_for
  *
+ * @typedef {object} Device
+ * @property {string} id
+ * @property {string} name as its owner wrote it
+ * @property {"browser" | "program"} kind
+ * @property {boolean} is_this
+ * @property {boolean} is_guest whether it opens another session than its own
+ * @property {string} address where it was last seen
+ * @property {string} created_at ISO 8601
+ * @property {string} last_seen ISO 8601
+ *
+ * @typedef {object} Facts what the server knows of this device
+ * @property {Device | null} device null: none has proven itself
+ * @property {Device[]} devices of the session, this one too
+ * @property {{session_id: string, ip: string} | null} session null: none yet, or nobody can say
+ * @property {boolean} is_shared whether the address names nobody
+ * @property {"address" | "device"} identity by what the server knows who asks
+ * @property {boolean} can_tell whether it sees a MAC address
+ *
  * @typedef {object} Connection
  * @property {"connecting" | "live" | "reconnecting" | "polling"} state
  * @property {boolean} lost whether the server could not be reached at all: what is shown is old
@@ -49,9 +67,10 @@
  * @property {string} path where it goes in the workspace
  * @property {number} size
  * @property {number} loaded
- * @property {"waiting" | "sending" | "paused" | "exists" | "failed" | "done"} state
+ * @property {"waiting" | "sending" | "lost" | "paused" | "exists" | "failed" | "done"} state
  * @property {string} error
  * @property {number} startedAt ms
+ * @property {number} startedWith bytes that were there then
  * @property {boolean} attached whether it was attached to the task being written
  */
 

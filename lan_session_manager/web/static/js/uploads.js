@@ -1,60 +1,84 @@
 /** Uploads to inputs/, one after the other, with the progress that the browser really measured. */
 
-import { errorFrom, fileUrl } from "./api.js";
+import { dropUpload } from "./api.js";
 import { exists } from "./files.js";
+import { MOST_FILES, filesIn } from "./folders.js";
 import { sizeMb, visible } from "./format.js";
+import { sendFile } from "./sending.js";
 import { createStore, isLost, store } from "./store.js";
 import { T } from "./text.js";
 
 const DONE_STAYS_MS = 4000;
+const SMALL = 64 * 1024; // bytes: sent in less time than it takes to look whether the name is free
+const MOST_TRIES = 12; // without a byte more, before a person has to say "retry"
+const LONGEST_WAIT_S = 30;
 
 /** `list`: the uploads in the order they were asked for. */
 export const uploads = createStore({ list: [] });
 
-const parts = new Map(); // id -> {file, replace}
+const jobs = new Map(); // id -> {file, path, replace, place, tries, most, timer}
 let nextId = 1;
-let active = null; // {id, xhr}
+let active = null; // {id, stop}
 
 const update = (id, changes) =>
   uploads.set({ list: uploads.get().list.map((one) => (one.id === id ? { ...one, ...changes } : one)) });
 const find = (id) => uploads.get().list.find((one) => one.id === id);
 
 /**
- * @param {Iterable<File>} files
- * @param {{attached?: boolean, folders?: string[]}} [options] attached: shown as chips of the task being written;
- *   folders: names of folders that came along and cannot be sent
+ * @param {Iterable<File | {file: File, name: string}>} files with a `name` that is a path: it goes there below inputs/
+ * @param {{attached?: boolean}} [options] attached: shown as chips of the task being written
  */
-export function upload(files, { attached = false, folders = [] } = {}) {
+export function upload(files, { attached = false } = {}) {
   const max = store.get().dash.limits.upload_mb;
+  const all = [...files];
   const fresh = [];
-  const add = (given, size, changes) => {
-    // Half of a pair is no text, and no URL can hold it.
-    const name = given.replace(/\p{Surrogate}/gu, "_");
-    const one = {
-      id: nextId,
-      name,
-      path: `inputs/${name}`,
-      size,
-      loaded: 0,
-      state: "waiting",
-      error: "",
-      startedAt: 0,
-      attached,
-      ...changes,
-    };
-    nextId += 1;
-    fresh.push(one);
-    return one.id;
-  };
-  for (const file of files) {
-    if (max && file.size > max * 1024 * 1024) {
-      add(file.name, file.size, { state: "failed", error: T.upload.tooLarge(sizeMb(max)), attached: false });
-    } else parts.set(add(file.name, file.size, {}), { file, replace: false });
+  if (all.length > MOST_FILES) {
+    const folder = nameOf(all[0]).split("/")[0];
+    fresh.push({ ...made(folder, 0, false), state: "failed", error: T.upload.tooMany(MOST_FILES) });
+    all.length = 0;
   }
-  for (const name of folders)
-    add(name, 0, { state: "failed", error: T.workspace.folder(visible(name)), attached: false });
+  for (const given of all) {
+    const file = given.file ?? given;
+    const one = made(nameOf(given), file.size, attached);
+    if (max && file.size > max * 1024 * 1024)
+      Object.assign(one, { state: "failed", error: T.upload.tooLarge(sizeMb(max)), attached: false });
+    else jobs.set(one.id, { file, path: one.path, replace: false, place: "", tries: 0, most: 0, timer: 0 });
+    fresh.push(one);
+  }
   uploads.set({ list: [...uploads.get().list, ...fresh] });
   next();
+}
+
+/**
+ * Uploads the files in a folder, which keep their places in it.
+ * @param {FileSystemDirectoryEntry} folder
+ * @param {{attached?: boolean}} [options]
+ */
+export async function uploadFolder(folder, options = {}) {
+  const found = await filesIn(folder);
+  if (found.length) return upload(found, options);
+  const one = { ...made(folder.name, 0, false), state: "failed", error: T.upload.emptyFolder };
+  return uploads.set({ list: [...uploads.get().list, one] });
+}
+
+const nameOf = (given) => (given.file ? given.name : given.webkitRelativePath || given.name);
+
+function made(given, size, attached) {
+  // Half of a pair is no text, and no URL can hold it.
+  const name = given.replace(/\p{Surrogate}/gu, "_");
+  nextId += 1;
+  return {
+    id: nextId,
+    name,
+    path: `inputs/${name}`,
+    size,
+    loaded: 0,
+    state: "waiting",
+    error: "",
+    startedAt: 0,
+    startedWith: 0,
+    attached,
+  };
 }
 
 function next() {
@@ -64,36 +88,56 @@ function next() {
 }
 
 async function send(id) {
-  const { file, replace } = parts.get(id);
-  active = { id, xhr: null };
-  const taken = !replace && (await exists(find(id).path));
-  if (taken || !find(id)) settle(id, { state: "exists" });
-  else transmit(id, file, replace);
+  const job = jobs.get(id);
+  const stop = new AbortController();
+  active = { id, stop };
+  if (!job.replace && !job.place && job.file.size > SMALL && (await exists(job.path))) {
+    if (!stop.signal.aborted) settle(id, { state: "exists" });
+    return;
+  }
+  if (stop.signal.aborted) return;
+  let begun = false;
+  const progress = (loaded) => {
+    if (stop.signal.aborted) return;
+    // What was there before did not come at the speed that is measured now.
+    update(id, begun ? { loaded } : { loaded, startedAt: Date.now(), startedWith: loaded });
+    begun = true;
+  };
+  update(id, { state: "sending", startedAt: Date.now(), startedWith: find(id).loaded, error: "" });
+  const outcome = await sendFile(job, progress, stop.signal);
+  if (stop.signal.aborted) {
+    if (!find(id)) giveUp(job); // it was dismissed while its place was made
+    return;
+  }
+  if (outcome.kind === "lost") tryAgain(id, job, outcome.waitS ?? 0);
+  else if (outcome.kind === "done") settle(id, { state: "done", loaded: job.file.size });
+  else if (outcome.kind === "exists") {
+    giveUp(job);
+    settle(id, { state: "exists", loaded: 0 });
+  } else settle(id, { state: "failed", error: outcome.error });
 }
 
-function transmit(id, file, replace) {
-  const xhr = new XMLHttpRequest();
-  active.xhr = xhr;
-  update(id, { state: "sending", loaded: 0, startedAt: Date.now(), error: "" });
-  xhr.upload.onprogress = (event) => update(id, { loaded: event.loaded });
-  xhr.onload = () => {
-    const error = errorFrom(xhr.status, xhr.responseText, xhr.getResponseHeader("Retry-After"));
-    if (xhr.status >= 200 && xhr.status < 300) settle(id, { state: "done", loaded: file.size });
-    // A file of that name has come since the list was read.
-    else if (xhr.status === 409 && !replace) settle(id, { state: "exists" });
-    else settle(id, { state: "failed", error: error.message });
-  };
-  xhr.onerror = () => settle(id, { state: "paused", error: T.upload.lost });
-  xhr.open("PUT", `${fileUrl(store.get().ip, find(id).path)}?overwrite=${replace ? 1 : 0}`);
-  xhr.setRequestHeader("Content-Type", "application/octet-stream");
-  xhr.send(file);
+function tryAgain(id, job, waitS) {
+  const { loaded } = find(id);
+  job.tries = loaded > job.most ? 1 : job.tries + 1;
+  job.most = Math.max(job.most, loaded);
+  if (job.tries > MOST_TRIES) {
+    settle(id, { state: "failed", error: T.upload.lost });
+    return;
+  }
+  const wait = Math.max(waitS, Math.min(LONGEST_WAIT_S, 2 ** (job.tries - 1)));
+  job.timer = setTimeout(() => {
+    update(id, { state: "waiting" });
+    next();
+  }, wait * 1000);
+  settle(id, { state: "lost" });
 }
 
 function settle(id, changes) {
   active = null;
   update(id, changes);
   if (changes.state === "done") {
-    parts.delete(id);
+    jobs.delete(id);
     store.set({ filesVersion: store.get().filesVersion + 1 });
     // An attached file stays as a chip until its task is sent.
     if (!find(id)?.attached) setTimeout(() => dismiss(id), DONE_STAYS_MS);
@@ -101,29 +145,46 @@ function settle(id, changes) {
   next();
 }
 
+function halt(id) {
+  clearTimeout(jobs.get(id)?.timer);
+  if (active?.id !== id) return;
+  active.stop.abort();
+  active = null;
+}
+
+function giveUp(job) {
+  if (job?.place) dropUpload(store.get().ip, job.place).catch(() => {}); // else the server does it, in a day
+  if (job) job.place = "";
+}
+
 /** Takes an upload off the list; one under way is stopped. What has arrived whole stays. @param {number} id */
 export function dismiss(id) {
-  const stopping = active?.id === id ? active : null;
+  halt(id);
+  giveUp(jobs.get(id));
+  jobs.delete(id);
   uploads.set({ list: uploads.get().list.filter((one) => one.id !== id) });
-  parts.delete(id);
-  if (stopping?.xhr) {
-    stopping.xhr.onload = stopping.xhr.onerror = stopping.xhr.upload.onprogress = null;
-    stopping.xhr.abort();
-    active = null;
-    next();
-  }
+  next();
+}
+
+/** Stops one for as long as the person likes. @param {number} id */
+export function pause(id) {
+  halt(id);
+  update(id, { state: "paused" });
+  next();
 }
 
 /**
- * Sends a failed or stopped one again, from the start.
+ * Goes on with one that is paused, has failed or waits.
  * @param {number} id
  * @param {boolean} [replace] a file of the same name
  */
 export function retry(id, replace = false) {
-  const part = parts.get(id);
-  if (!part) return;
-  parts.set(id, { ...part, replace: replace || part.replace });
-  update(id, { state: "waiting", loaded: 0, error: "" });
+  const job = jobs.get(id);
+  if (!job) return;
+  halt(id);
+  job.replace ||= replace;
+  job.tries = 0;
+  update(id, { state: "waiting", error: "" });
   next();
 }
 
@@ -134,7 +195,7 @@ export function clearAttached() {
 
 /** @param {number} id @returns {boolean} whether there is something to send again */
 export function canRetry(id) {
-  return parts.has(id);
+  return jobs.has(id);
 }
 
 // What waited for the connection goes on when it is back.
@@ -142,21 +203,7 @@ store.subscribe((state) => {
   if (!isLost(state)) next();
 });
 
-/**
- * What somebody dropped: files, and the names of folders, which a page cannot send as they are.
- * @param {DataTransfer} data
- * @returns {{files: File[], folders: string[]}}
- */
-export function dropped(data) {
-  const result = { files: [], folders: [] };
-  for (const item of data.items) {
-    if (item.kind !== "file") continue;
-    const entry = item.webkitGetAsEntry?.();
-    if (entry?.isDirectory) result.folders.push(entry.name);
-    else {
-      const file = item.getAsFile();
-      if (file) result.files.push(file);
-    }
-  }
-  return result;
-}
+// Nobody can go on with them: the files are this page's.
+addEventListener("pagehide", (event) => {
+  if (!event.persisted) jobs.forEach(giveUp);
+});

@@ -1,8 +1,9 @@
 /** The page: which regions there are, and which of them a phone shows. */
 
 import { start } from "../actions.js";
+import { startAgain } from "../device.js";
 import { hasFiles, take } from "../drag.js";
-import { html, useEffect, useLayoutEffect } from "../html.js";
+import { html, useEffect, useLayoutEffect, useRef } from "../html.js";
 import { PHONE, usePhone } from "../phone.js";
 import { taskKey } from "../route.js";
 import { runningCount, store } from "../store.js";
@@ -54,16 +55,17 @@ function useDropAnywhere() {
 const scrolled = {};
 
 // A phone's views share one page: each keeps its own place. On wider screens a link to a section scrolls to it.
-function useViewScroll(view) {
+function useViewScroll(view, place) {
   useLayoutEffect(() => {
-    if (PHONE.matches) scrollTo(0, view === "task" ? 0 : scrolled[view] ?? 0);
+    if (place && PHONE.matches) document.getElementById(`pane-${place}`)?.scrollIntoView();
+    else if (PHONE.matches) scrollTo(0, view === "task" ? 0 : scrolled[view] ?? 0);
     else if (view === "files" || view === "swarm") {
       document.getElementById(`pane-${view}`)?.scrollIntoView({ block: "nearest" });
     }
     return () => {
       scrolled[view] = window.scrollY;
     };
-  }, [view]);
+  }, [view, place]);
 }
 
 function Title() {
@@ -84,9 +86,11 @@ function Ready() {
     const selected = state.tasks.get(state.selectedId);
     return asked === "task" && (!selected || taskKey(selected) !== key) ? "tasks" : asked;
   });
-  const railOnly = usePhone() && (view === "files" || view === "swarm");
+  const place = useStore((state) => state.route.place);
+  const phone = usePhone();
+  const railOnly = phone && (view === "files" || view === "swarm");
   useDropAnywhere();
-  useViewScroll(view);
+  useViewScroll(view, place);
   return html`<div class="page" data-view=${view}>
     <a class="skip" href="#pane-tasks">${T.page.skip}</a>
     <${Topbar} ready heading=${hasTasks} />
@@ -99,7 +103,7 @@ function Ready() {
         ${hasTasks ? html`<div class="work"><${TaskList} /><${Detail} /></div>` : html`<${Start} />`}
       </main>
       <div class="rail" role=${railOnly ? "main" : "complementary"} aria-label=${T.page.rail}>
-        <${Workspace} /><${Network} /><${Swarm} /><${Device} />
+        <${Workspace} /><${Network} /><${Swarm} />${phone && html`<${Device} />`}
       </div>
     </div>
     <${TabBar} view=${view} />
@@ -110,19 +114,35 @@ function Ready() {
 }
 
 function Waiting() {
-  const { phase, error } = useStore(({ phase, error }) => ({ phase, error }));
+  const { phase, error, retries } = useStore(({ phase, error, retries }) => ({ phase, error, retries }));
   return html`<div class="page"><${Topbar} ready=${false} />
     <main class="lone" aria-busy=${phase === "loading"}>
       ${phase === "loading"
         ? html`<p role="status">${T.page.loading}</p>`
-        : html`<div role="alert"><h1>${T.page.failed}</h1><p>${error}</p></div>
+        : html`<div role="alert"><h1>${T.page.failed}</h1><p>${error}${retries && ` ${T.page.again}`}</p></div>
           <button class="btn btn--lg" type="button" onClick=${() => start()}>
             <${Icon} name="retry" />${T.tryAgain}</button>`}
     </main></div>`;
 }
 
+function Gone() {
+  const why = useStore((state) => state.gone);
+  const [title, words] = T.device.gone[why];
+  const button = useRef(null);
+  useEffect(() => {
+    document.title = `${title}${T.dot}${T.product}`;
+    button.current.focus();
+  }, []);
+  return html`<div class="page"><${Topbar} ready=${false} />
+    <main class="lone"><div role="alert"><h1>${title}</h1><p>${words}</p></div>
+      <button class="btn btn--lg" type="button" ref=${button} onClick=${startAgain}>
+        ${why === "cookies" ? T.tryAgain : T.device.anew}</button>
+    </main></div>`;
+}
+
 /** Everything. */
 export function App() {
-  const ready = useStore((state) => state.phase === "ready");
-  return html`<${IconSheet} />${ready ? html`<${Ready} />` : html`<${Waiting} />`}`;
+  const phase = useStore((state) => state.phase);
+  const page = phase === "ready" ? Ready : phase === "gone" ? Gone : Waiting;
+  return html`<${IconSheet} /><${page} />`;
 }

@@ -9,9 +9,10 @@ import { Icon, iconFor } from "./icons.js";
 const part = (one) => (one.size ? Math.floor((one.loaded / one.size) * 100) : 0);
 
 function Progress({ one, lost }) {
-  if (one.state === "waiting") return T.upload.waiting;
+  if (one.state === "waiting") return one.loaded ? T.upload.goesOn(part(one)) : T.upload.waiting;
   if (one.state === "sending") return lost ? T.upload.paused(part(one)) : percent(part(one));
-  if (one.state === "paused") return T.upload.stopped(part(one));
+  if (one.state === "lost") return T.upload.goesOn(part(one));
+  if (one.state === "paused") return T.upload.paused(part(one));
   if (one.state === "exists") return T.upload.exists;
   if (one.state === "failed") return one.error;
   return size(one.size);
@@ -21,7 +22,7 @@ function Progress({ one, lost }) {
 export function Chip({ one, lost, insert }) {
   const name = visible(one.name);
   const troubled = one.state === "failed" || one.state === "exists" || one.state === "paused";
-  const removal = one.state === "sending" ? T.upload.cancel(name) : T.composer.detach(name);
+  const removal = one.state === "sending" || one.state === "lost" ? T.upload.cancel(name) : T.composer.detach(name);
   return html`<span class=${`chip${troubled ? " chip--bad" : ""}`} data-state=${one.state}>
     <${Icon} name=${troubled ? "warn" : iconFor(one.name)} />
     ${one.state === "done"

@@ -1,19 +1,22 @@
-/** The one dialog of the page: a question before something is lost, or a look into a file. */
+/** The one dialog of the page: a question before something is lost, a look into a file, or a code. */
 
 import { fileUrl } from "../api.js";
 import { closeDialog, dialogs } from "../dialogs.js";
 import { size, visible } from "../format.js";
-import { html, useEffect, useRef, useState } from "../html.js";
+import { html, useLayoutEffect, useRef, useState } from "../html.js";
 import { kindOf } from "../previews.js";
 import { T } from "../text.js";
 import { useStore } from "../use-store.js";
+import { Carry, Claim, Token } from "./carry.js";
 import { Icon } from "./icons.js";
 import { Preview } from "./preview.js";
 
-function Confirm({ title, body, button }) {
+const KINDS = { confirm: Confirm, preview: Look, carry: Carry, claim: Claim, token: Token };
+
+function Confirm({ title, body, button, keep = T.dialog.keep }) {
   return html`<div class="dialog-body"><h2 id="h-dialog">${title}</h2><p>${body}</p></div>
     <div class="dialog-acts">
-      <button class="btn btn--lg" type="button" autofocus onClick=${() => closeDialog(false)}>${T.dialog.keep}</button>
+      <button class="btn btn--lg" type="button" autofocus onClick=${() => closeDialog(false)}>${keep}</button>
       <button class="btn btn--lg btn--danger" type="button" onClick=${() => closeDialog(true)}>${button}</button>
     </div>`;
 }
@@ -38,7 +41,7 @@ export function Dialog() {
   const shown = useStore((state) => state.shown, dialogs);
   const box = useRef(null);
   const before = useRef(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!shown) return undefined;
     before.current = document.activeElement;
     box.current.showModal();
@@ -53,10 +56,11 @@ export function Dialog() {
     closeDialog(false);
   };
   const onClick = (event) => {
-    if (event.target === box.current) closeDialog(false);
+    // A token is shown once: a click beside it must not be its end.
+    if (event.target === box.current && shown.kind !== "token") closeDialog(false);
   };
   return html`<dialog class=${`dialog dialog--${shown.kind}`} ref=${box} aria-labelledby="h-dialog" onCancel=${onCancel}
     onClick=${onClick}>
-    <div class="dialog-in"><${shown.kind === "confirm" ? Confirm : Look} ...${shown} /></div>
+    <div class="dialog-in"><${KINDS[shown.kind]} ...${shown} /></div>
   </dialog>`;
 }

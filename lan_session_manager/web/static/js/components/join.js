@@ -9,6 +9,7 @@ import { Popover } from "./popover.js";
 
 function JoinCard() {
   const [url, setUrl] = useState("");
+  const [trust, setTrust] = useState(null);
   const [notice, setNotice] = useState("");
   const [error, setError] = useState("");
   const [said, setSaid] = useState("");
@@ -16,7 +17,11 @@ function JoinCard() {
 
   useEffect(() => {
     join().then(
-      (answer) => (answer.notice ? setNotice(answer.notice) : setUrl(answer.url)),
+      (answer) => {
+        if (answer.notice) return setNotice(answer.notice);
+        setUrl(answer.url);
+        if (answer.ca_url) setTrust({ url: answer.ca_url, fingerprint: answer.ca_fingerprint });
+      },
       (failure) => setError(failure.message),
     );
   }, []);
@@ -31,6 +36,8 @@ function JoinCard() {
       <img class="qr" src=${qrUrl} alt=${T.join.qr(url)} width="136" height="136" />
       <p>${T.join.scan}<span class="mono strong join-url" ref=${address}>${url}</span>${T.join.scanEnd}</p>
       <p class="fine">${T.join.fine}</p>
+      ${trust && html`<p class="fine">${T.join.trust}<a href=${trust.url} target="_blank" rel="noopener">${T.join.trustLink}</a>${T.join.trustEnd}
+        <span class="mono join-fingerprint">${trust.fingerprint.split(":").map((pair, n) => html`${n ? ":" : ""}<wbr />${pair}`)}</span></p>`}
       <button class="btn" type="button" onClick=${copy}><${Icon} name="copy" />${T.join.copy}</button>
       <p class="fine" role="status">${said}</p>`}`;
 }

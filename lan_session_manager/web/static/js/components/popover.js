@@ -5,7 +5,8 @@ import { html, useEffect, useId, useRef, useState } from "../html.js";
 /**
  * @param {{name?: string, title: string, face: unknown, buttonClass?: string, className?: string, cardClass?: string,
  *   children: unknown}} props `face`: what the button shows; `name`: its accessible name if `face` does not say it;
- *   `title`: the name of the card; `children`: the card, as a function so that it is made only when it is open
+ *   `title`: the name of the card; `children`: the card, as a function so that it is made only when it is open; it is
+ *   given what closes the card, with the focus back on the button
  */
 export function Popover({ name, title, face, buttonClass = "btn", className = "", cardClass = "", children }) {
   const [open, setOpen] = useState(false);
@@ -22,11 +23,14 @@ export function Popover({ name, title, face, buttonClass = "btn", className = ""
     return () => document.removeEventListener("pointerdown", outside);
   }, [open]);
 
+  const close = () => {
+    button.current.focus();
+    setOpen(false);
+  };
   const onKeyDown = (event) => {
     if (event.key !== "Escape" || !open) return;
     event.stopPropagation();
-    setOpen(false);
-    button.current.focus();
+    close();
   };
   const onFocusOut = (event) => {
     if (event.relatedTarget && !root.current.contains(event.relatedTarget)) setOpen(false);
@@ -37,7 +41,7 @@ export function Popover({ name, title, face, buttonClass = "btn", className = ""
       aria-controls=${open ? id : undefined}
       onClick=${() => setOpen(!open)}>${face}</button>
     ${open && html`<div class=${`pop-card ${cardClass}`} id=${id} role="dialog" aria-label=${title}>
-      ${children()}
+      ${children(close)}
     </div>`}
   </div>`;
 }

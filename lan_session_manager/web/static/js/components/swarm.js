@@ -1,11 +1,12 @@
-/** How the shared machine is doing; and, on a phone, who this device is. */
+/** How the shared machine is doing; and, on a phone, this device. */
 
-import { percent, shortSession, sizeMb, visible } from "../format.js";
+import { percent, sizeMb, visible } from "../format.js";
 import { isDiskLow } from "../health.js";
 import { html } from "../html.js";
 import { T } from "../text.js";
 import { toggleTheme } from "../theme.js";
 import { useStore } from "../use-store.js";
+import { DevicePanel } from "./device.js";
 import { Icon } from "./icons.js";
 import { StaleTag } from "./state.js";
 
@@ -66,16 +67,10 @@ export function Swarm() {
   </section>`;
 }
 
-/** Identity and theme, which have no room in a phone's bar. */
+/** The device and the theme, which have no room in a phone's bar. */
 export function Device() {
-  const { ip, session_id: id, workspace } = useStore((state) => state.dash.session);
-  return html`<section id="pane-device" class="phone-only" aria-labelledby="h-dev">
-    <div class="sec-head"><h2 id="h-dev">${T.page.device}</h2></div>
-    <dl class="grid-facts">
-      <dt>${T.who.youLabel}</dt><dd class="mono">${ip}</dd>
-      <dt>${T.who.sessionLabel}</dt><dd class="mono">${shortSession(id)}</dd>
-      <dt>${T.who.workspaceLabel}</dt><dd class="mono">${workspace}</dd>
-    </dl>
+  return html`<section id="pane-device" class="phone-only" aria-label=${T.device.thisOne}>
+    <${DevicePanel} />
     <button class="btn device-theme" type="button" onClick=${toggleTheme}>
       <${Icon} name="moon" />${T.page.themeLong}</button>
   </section>`;

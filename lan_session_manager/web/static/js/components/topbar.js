@@ -1,11 +1,13 @@
 /** The bar at the top: product, state of the swarm, who this device is, connection, theme, joining. */
 
+import { devices } from "../device.js";
 import { shortSession } from "../format.js";
 import { healthOf } from "../health.js";
 import { html } from "../html.js";
 import { T } from "../text.js";
 import { toggleTheme } from "../theme.js";
 import { useStore } from "../use-store.js";
+import { DeviceMenu } from "./device.js";
 import { Brand, Icon } from "./icons.js";
 import { Join } from "./join.js";
 
@@ -24,16 +26,6 @@ function Health() {
     <span class="w2">${rest}</span></span></span>`;
 }
 
-function Who() {
-  const { ip, session_id: id, workspace } = useStore((state) => state.dash.session);
-  return html`<span class="who">
-    <span><span class="w">${T.who.you}</span><b class="mono">${ip}</b></span><span aria-hidden="true">·</span>
-    <span><span class="w">${T.who.session}</span><b class="mono">${shortSession(id)}</b></span>
-      <span class="ws" aria-hidden="true">·</span>
-    <span class="ws"><span class="w">${T.who.workspace}</span><b class="mono">${workspace}</b></span>
-  </span>`;
-}
-
 function ConnectionPill() {
   const state = useStore((all) => all.connection.state);
   const [cls, icon] = CONNECTIONS[state];
@@ -50,7 +42,7 @@ export function Topbar({ ready, heading = false }) {
     ${heading && html`<h1 class="sr">${T.page.heading}</h1>`}
     ${ready && html`<span class="vr"></span><${Health} />`}
     <div class="topbar-end">
-      ${ready && html`<${Who} /><span class="vr"></span><${ConnectionPill} />`}
+      ${ready && html`<${DeviceMenu} /><span class="vr"></span><${ConnectionPill} />`}
       <button class="ib ib--lg phone-hide" type="button" onClick=${toggleTheme} aria-label=${T.page.theme}
         title=${T.page.theme}><${Icon} name="moon" /></button>
       ${ready && html`<${Join} />`}
@@ -60,13 +52,16 @@ export function Topbar({ ready, heading = false }) {
 
 /** The identity and the swarm's state on a phone. */
 export function IdLine() {
-  const { ip, session_id: id } = useStore((state) => state.dash.session);
+  const shared = useStore((state) => Boolean(state.facts?.is_shared), devices);
+  const ip = useStore((state) => state.ip);
+  const id = useStore((state) => state.dash.session.session_id);
   const swarm = useStore((state) => state.dash.swarm_health);
   const lostSince = useStore((state) => (state.connection.lost ? state.lastData : 0));
   const { icon, cls, short } = healthOf(swarm, lostSince);
   return html`<section class="idline phone-only" aria-label=${T.page.identity}>
-    <span class="trunc"><span class="mono strong">${ip}</span>${T.dot}<span
-      class="mono">${shortSession(id)}</span></span>
+    <a class="trunc" href="#device" aria-label=${T.device.menu(ip, shortSession(id), shared)}>
+      <span class="mono strong">${ip}</span>${T.dot}<span class="mono">${shortSession(id)}</span><${Icon}
+        name="down" /></a>
     <span class=${`state ${cls}`}><${Icon} name=${icon} />${short}</span>
   </section>`;
 }

@@ -1,13 +1,15 @@
 /** The files of the workspace as a tree. A folder is asked for when it is opened. */
 
-import { removeFile } from "../actions.js";
+import { removeFile, unpack } from "../actions.js";
 import { archiveUrl, fileUrl } from "../api.js";
 import { confirm, preview } from "../dialogs.js";
+import { canRun } from "../draft.js";
 import { ROOTS, files, load, toggle } from "../files.js";
 import { size, sizeMb, visible } from "../format.js";
 import { html, useState } from "../html.js";
 import { kindOf } from "../previews.js";
 import { T } from "../text.js";
+import { isArchive } from "../unpack.js";
 import { useStore } from "../use-store.js";
 import { Icon, iconFor } from "./icons.js";
 
@@ -38,6 +40,7 @@ async function askEmpty(path, mb) {
 
 function File({ path, entry, level, ip, lost, readOnly }) {
   const name = visible(entry.name);
+  const runs = useStore((state) => canRun(state.dash));
   const shows = !lost && entry.type === "file" && kindOf(entry.name, entry.size);
   return html`<li class="f" style=${{ "--level": level }}>
     <${Icon} name=${iconFor(entry.name)} />
@@ -46,6 +49,8 @@ function File({ path, entry, level, ip, lost, readOnly }) {
         onClick=${() => preview({ path, name: entry.name, size: entry.size })}><bdi>${name}</bdi></button>`
       : html`<span class="name" title=${name}><bdi>${name}</bdi></span>`}
     <span class="size num">${entry.size === null || entry.type === "other" ? "" : size(entry.size)}</span>
+    ${entry.type === "file" && !readOnly && runs && isArchive(entry.name) && html`<${Action} icon="unpack"
+      name=${T.workspace.unpack(name)} lost=${lost} onClick=${() => unpack(path)} />`}
     ${entry.type === "file" ? html`<${Action} icon="dl" name=${T.workspace.download(name)} lost=${lost}
       href=${fileUrl(ip, path)} />` : slot}
     ${readOnly ? slot : html`<${Action} icon="trash" name=${T.workspace.remove(name)} lost=${lost}
