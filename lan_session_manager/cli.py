@@ -20,7 +20,7 @@ from lan_session_manager.doctor.examine import examine
 from lan_session_manager.doctor.findings import Verdict, as_json, as_text, overall
 from lan_session_manager.egress.server import Egress
 from lan_session_manager.engine.local import LocalConfig, LocalEngine
-from lan_session_manager.errors import DataDirError, LSMError
+from lan_session_manager.errors import CertificateError, DataDirError, LSMError
 from lan_session_manager.exposure import THIS_MACHINE, exposure
 from lan_session_manager.feed import Feed
 from lan_session_manager.hosts import parse_host
@@ -28,7 +28,8 @@ from lan_session_manager.identity import parse_proxies
 from lan_session_manager.manager import DEFAULT_DATA_DIR, LANSessionManager
 from lan_session_manager.sandbox import launcher
 from lan_session_manager.sandbox.box import SandboxError
-from lan_session_manager.settings import STATE_DIR, load_settings
+from lan_session_manager.settings import STATE_DIR, Settings, load_settings
+from lan_session_manager.tls.keeper import TLS_DIR, GivenCertificate, OwnCertificate, Tls
 from lan_session_manager.version import __version__
 from lan_session_manager.web.admission import Admission
 from lan_session_manager.web.app import create_app
@@ -61,6 +62,9 @@ def add_serve_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ws-port", type=_port, default=8765, help="port of its own for the WebSocket (8765)")
     parser.add_argument("--data-dir", type=Path, default=Path(DEFAULT_DATA_DIR), help="where everything is kept")
     parser.add_argument("--debug", action="store_true", help="log every request")
+    parser.add_argument("--tls", action="store_true", help="serve by TLS, with a certificate authority of its own")
+    parser.add_argument("--cert", type=Path, metavar="FILE", help="serve by TLS with this certificate (PEM)")
+    parser.add_argument("--key", type=Path, metavar="FILE", help="and this key (PEM)")
 
 
 def _add_doctor_options(parser: argparse.ArgumentParser) -> None:
@@ -116,7 +120,7 @@ def _serve(options: argparse.Namespace) -> int:
     _lock(data_dir)
     _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))  # each connection is one: 1024 are soon taken
-    settings = load_settings(data_dir)
+    settings = load_settings(data_dir, **({"tls": True} if options.tls else {}))
     volumes = choose_volumes(data_dir, settings.quota_mode)  # before threads that have mounts of their own
     egress = Egress(settings.profiles)
     engine = LocalEngine(LocalConfig(data_dir, settings.oci_runtime), egress)
@@ -124,6 +128,11 @@ def _serve(options: argparse.Namespace) -> int:
     open_to = exposure(options.host, isolation, settings.accept_reduced_isolation)
     manager = LANSessionManager(data_dir, settings=settings, isolation=isolation, volumes=volumes)
     proxies = parse_proxies(settings.trusted_proxies)
+    allowed = [*settings.allowed_hosts, *_names(open_to.host)]
+    known = KnownHosts(allowed)
+    tls = _tls(options, settings, manager.state_dir, allowed)
+    # Our own certificate has the addresses too, and everybody has those at hand.
+    named = [name for name in tls.names if known.owns(name)] if tls and not tls.ca else []
     services = Services(
         manager=manager,
         feed=Feed(manager.store),
@@ -132,13 +141,14 @@ def _serve(options: argparse.Namespace) -> int:
         tokens=manager.tokens(),
         proxies=proxies,
         admission=Admission(
-            KnownHosts([*settings.allowed_hosts, *_names(open_to.host)]),
+            known,
             ports=frozenset({options.port, options.ws_port}),
             proxies=proxies,
         ),
-        urls=own_urls(open_to.host, options.port),
+        urls=own_urls(open_to.host, options.port, is_tls=tls is not None, names=named),
         notice=open_to.notice,
         journal=egress.journal,
+        tls=tls,
     )
     sockets = [*listen(open_to.host, options.port), *listen(open_to.host, options.ws_port)]
     print_banner(
@@ -150,15 +160,26 @@ def _serve(options: argparse.Namespace) -> int:
         notice=open_to.notice,
         data_dir=data_dir,
         admin_token=None if settings.admin_token else manager.state_dir / "admin-token",
+        ca_fingerprint=services.ca.fingerprint if services.ca else None,
     )
     launcher.on_loss(_end_without_holder)
-    serve(create_app(services), sockets, debug=options.debug)
+    serve(create_app(services), sockets, debug=options.debug, tls=tls)
     return 0
 
 
 def _end_without_holder() -> None:
     _log.error("The process that holds the tasks has ended, and all tasks with it: the server has to start again.")
     os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _tls(options: argparse.Namespace, settings: Settings, state_dir: Path, allowed: Sequence[str]) -> Tls | None:
+    """What the server speaks TLS with, if it is to. Raises CertificateError."""
+    cert, key = options.cert, options.key
+    if cert and key:
+        return GivenCertificate(cert.absolute(), key.absolute())
+    if cert or key:
+        raise CertificateError(cert=cert or "(none given)", key=key or "(none given)", why="one goes with the other")
+    return OwnCertificate(state_dir / TLS_DIR, allowed) if settings.tls else None
 
 
 def _names(host: str) -> tuple[str, ...]:

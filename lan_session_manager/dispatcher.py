@@ -21,6 +21,7 @@ from lan_session_manager.keptlogs import KeptLogs
 from lan_session_manager.schedule import Running, Waiting, order, startable
 from lan_session_manager.sessions import Sessions
 from lan_session_manager.settings import MB, Settings
+from lan_session_manager.shortage import Later, is_shortage
 from lan_session_manager.states import Reason, TaskState
 from lan_session_manager.store import Store
 from lan_session_manager.store.records import EventKind, EventRecord, LeaseRecord, OutputFile, SessionRecord, TaskRecord
@@ -34,6 +35,8 @@ _OTHERS_MEMORY = (
     "The task had used {used} MB of the {may} MB that it may: all tasks of the session together, or the whole machine, "
     "had no more memory."
 )
+_SHORT = "The server was short of descriptors, memory or processes. The task is tried again by itself."
+_TOO_SHORT = "The task could not be started: the server was short of descriptors, memory or processes for too long."
 _WAS_FULL = "The workspace was full: the task could not write what it wanted to."
 _LARGE_FILE = "A file would have grown beyond the {disk_mb} MB that the task may add to the workspace."
 _WAKES = frozenset(
@@ -47,6 +50,10 @@ class Outputs:
 
     files: tuple[OutputFile, ...] = ()
     total: int = 0
+
+
+class _ShortageError(Exception):
+    """A task could not be started because this machine was short of something for a moment."""
 
 
 class Dispatcher:
@@ -72,6 +79,7 @@ class Dispatcher:
         self._logs = KeptLogs(store, engine, settings)
         self._followed: dict[str, asyncio.Task[None]] = {}
         self._small: set[asyncio.Task[None]] = set()
+        self._later = Later()
         self._wake = asyncio.Event()
 
     def attach(self, feed: Feed) -> None:
@@ -83,6 +91,7 @@ class Dispatcher:
         """Adopt what an earlier server started, then keep the slots busy until cancelled; started tasks go on after."""
         try:
             await self._adopt()
+            self._spawn(self._logs.forget_deleted())
             self._spawn(self._logs.measure_old())
             self._wake.set()
             while True:
@@ -100,6 +109,8 @@ class Dispatcher:
 
     def _on_events(self, events: Sequence[EventRecord]) -> None:
         for event in events:
+            if event.kind is EventKind.TASK_COMPLETED and event.task_id:
+                self._later.forget(event.task_id)
             if event.kind in _WAKES:
                 self._wake.set()
             elif event.kind is EventKind.TASK_STOPPING and event.task_id in self._followed:
@@ -121,7 +132,8 @@ class Dispatcher:
         """Start what is next, as long as there are free slots."""
         read, sandboxed = self._store.read, tuple(runners.SANDBOXED)
         while (free := self._settings.slots - len(self._followed)) > 0:
-            waiting = [Waiting(*row) for row in read.waiting(sandboxed)]
+            moment = asyncio.get_running_loop().time()
+            waiting = [Waiting(*row) for row in read.waiting(sandboxed) if not self._later.waits(row[1], moment)]
             if not waiting:
                 return
             placed = order(
@@ -163,6 +175,8 @@ class Dispatcher:
         while True:
             try:
                 await self._to_its_end(task, lease)
+            except _ShortageError:
+                await self._put_back(task)
             except Exception:  # noqa: BLE001 - whatever it is, a running task is not given up
                 _log.exception("the task %s could not be followed; it is tried again", task.id)
                 await asyncio.sleep(_RETRY_S[-1])
@@ -209,12 +223,36 @@ class Dispatcher:
             if not start.allowed:
                 return start, Result(Reason.DISK_QUOTA, None, self._tasks.now(), detail=start.note)
             await self._keep(await self._engine.start(self._job(task, session, start)))
+            self._later.forget(task.id)
         except (BoxStartError, OSError, LSMError) as error:
+            if is_shortage(error):
+                raise _ShortageError from error
             _log.warning("the task %s could not be started: %s", task.id, error)
             told = isinstance(error, BoxStartError | VolumeError)
             detail = str(error) if told else "The server could not make the workspace."
             return start, Result(Reason.START_FAILED, None, self._tasks.now(), detail=detail)
         return start, None
+
+    async def _put_back(self, task: TaskRecord) -> None:
+        """Have a task that nobody could start wait in the queue for a while, or fail if that was so too often."""
+        loop = asyncio.get_running_loop()
+        wait = self._later.put_off(task.id, loop.time())
+        _log.warning("the task %s could not be started: the machine is short of something", task.id)
+        if wait is None:
+            result = Result(Reason.START_FAILED, None, self._tasks.now(), detail=_TOO_SHORT)
+            await self._write_down(task.id, result, Outputs())
+            return
+        loop.call_later(wait, self._wake.set)
+        while True:
+            try:
+                await asyncio.wrap_future(self._tasks.put_back(task.id, _SHORT))
+            except (NotFoundError, IllegalMoveError) as error:
+                _log.warning("the task %s could not be put back: %s", task.id, error)
+            except LSMError as error:
+                _log.warning("the task %s could not be put back, trying again: %s", task.id, error.__cause__ or error)
+                await asyncio.sleep(_RETRY_S[-1])
+                continue
+            return
 
     async def _keep(self, lease: Lease) -> None:
         try:

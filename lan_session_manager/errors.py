@@ -56,7 +56,9 @@ class AddressError(LSMError):
 
 
 class ForwardedError(LSMError):
-    """The proxy in between sent an X-Forwarded-For header that is not a list of addresses. Its owner should mend it."""
+    """The proxy in between sent a header (X-Forwarded-For, Forwarded, X-Real-IP or the like) that names no address, or
+    two that name different ones. Its owner should mend it.
+    """
 
     status = 400
     code = "forwarded"
@@ -103,6 +105,13 @@ class ContentTypeError(LSMError):
     code = "content_type"
 
 
+class FileTypeError(LSMError):
+    """This address takes {kind} only. Send the body with that Content-Type."""
+
+    status = 415
+    code = "content_type"
+
+
 class HandshakeError(LSMError):
     """This is no handshake of a WebSocket. Connect with a WebSocket client of version 13."""
 
@@ -122,6 +131,15 @@ class HeadersTooLargeError(LSMError):
 
     status = 431
     code = "headers"
+
+
+class TlsNeededError(LSMError):
+    """This port speaks TLS. Connect by https or wss; where this server's own certificate authority can be had from,
+    /ca says in plain HTTP.
+    """
+
+    status = 426
+    code = "tls_needed"
 
 
 class SecurityError(LSMError):
@@ -147,6 +165,13 @@ class AdminOnlyError(LSMError):
     code = "admin_only"
 
 
+class AdminTokenError(LSMError):
+    """This is not the admin token. The server printed at its start where the token is."""
+
+    status = 401
+    code = "admin_token"
+
+
 class WorkerOnlyError(LSMError):
     """Only a swarm worker or the owner can do this. Send the worker token or the admin token as
     "Authorization: Bearer ...".
@@ -156,11 +181,36 @@ class WorkerOnlyError(LSMError):
     code = "worker_only"
 
 
+class DeviceNeededError(LSMError):
+    """This server cannot tell from the address which device you are. Open its page in a browser; a program sends
+    POST /api/device with {{"program": true}} once, and the token of the answer as the header LSM-Device from then on.
+    """
+
+    status = 401
+    code = "device_needed"
+
+
+class CarryError(LSMError):
+    """This code opens no session: it is mistyped, used up or older than two minutes. Have the other device show a new
+    one.
+    """
+
+    status = 404
+    code = "no_such_code"
+
+
 class QueueFullError(LSMError):
     """Your queue is full: {bound} tasks wait already. Wait for some to end, or cancel some, then submit again."""
 
     status = 429
     code = "queue_full"
+
+
+class TooManyRequestsError(LSMError):
+    """You ask for this more often than this server allows. Try again in {seconds} s."""
+
+    status = 429
+    code = "too_many_requests"
 
 
 class LimitTooHighError(LSMError):
@@ -230,6 +280,20 @@ class ConflictError(LSMError):
     code = "conflict"
 
 
+class OffsetError(LSMError):
+    """These bytes do not begin where the upload goes on: {offset} bytes of it are here. Send what comes after them."""
+
+    status = 409
+    code = "offset"
+
+
+class TooManyUploadsError(LSMError):
+    """{most} uploads of this session are unfinished. Finish one or give it up, then start another."""
+
+    status = 409
+    code = "too_many_uploads"
+
+
 class NoSandboxError(LSMError):
     """This server cannot run tasks: its sandbox did not pass the self-test at start. The owner sees why where the
     server was started.
@@ -244,6 +308,15 @@ class BusyError(LSMError):
 
     status = 503
     code = "busy"
+
+
+class TooManyConnectionsError(LSMError):
+    """Too many connections are open, to this server or from your address. Close some pages, or wait for downloads to
+    end, and try again in some seconds.
+    """
+
+    status = 503
+    code = "too_many_connections"
 
 
 class StorageError(LSMError):
@@ -290,6 +363,14 @@ class DataDirError(LSMError):
     """The server cannot use the data directory {path}: {why}. Give another --data-dir."""
 
     code = "data_dir"
+
+
+class CertificateError(LSMError):
+    """The server cannot use the certificate {cert} with the key {key}: {why}. Give a certificate (with its chain behind
+    it) and its key in PEM, without a password; docs/operations.md says more.
+    """
+
+    code = "certificate"
 
 
 class HardQuotaError(LSMError):

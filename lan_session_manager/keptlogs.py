@@ -18,6 +18,7 @@ _log = logging.getLogger(__name__)
 
 _LINE = 16 * 1024  # bytes: what is not more is a log that was removed, or one that is not worth it
 _AT_ONCE = 100
+_EVENTS = 100_000  # the last ones: what was deleted before them was removed at an earlier start
 
 
 class KeptLogs:
@@ -65,6 +66,15 @@ class KeptLogs:
 
     async def _note(self, task_id: str, size: int) -> None:
         await asyncio.wrap_future(self._store.write(lambda tx: tx.note_kept(task_id, size)))
+
+    async def forget_deleted(self) -> None:
+        """Remove what is kept of deleted tasks, as an earlier server may have ended before it did."""
+        for task_id in self._store.read.deleted_lately(_EVENTS):
+            try:
+                if self._store.read.task(task_id) is None:
+                    await self._engine.forget(task_id)
+            except (OSError, LSMError) as error:
+                _log.warning("what is kept of a deleted task could not be removed: %s", error)
 
     async def measure_old(self) -> None:
         """Measure what earlier versions have left unmeasured, then trim the sessions that it belongs to."""

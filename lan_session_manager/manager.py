@@ -77,8 +77,10 @@ class LANSessionManager:
         self.store.close()
 
     def create_session(self, ip: str) -> "Session":
-        """The live session of that address: refreshed, resumed or new. Raises AddressError."""
-        return Session(self, self.sessions.open(parse_address(ip)))
+        """The live session of that address: refreshed, resumed or new, with its workspace. Raises AddressError."""
+        session = self.sessions.open(parse_address(ip))
+        self.sessions.workspace(session, is_starting=False).ensure()
+        return Session(self, session)
 
     def get_session(self, ip: str) -> "Session | None":
         """The live session of that address, or None. Raises AddressError."""
@@ -122,8 +124,16 @@ class LANSessionManager:
         return self.dashboard(self.sessions.live(address) or self.sessions.open(address))
 
     def get_all_sessions_info(self) -> dict[str, Any]:
-        """All live sessions: {total_sessions, active_tasks, sessions: {ip: session}}."""
-        sessions = {session.address: self.activity.session(session) for session in self.store.read.live_sessions()}
+        """All live sessions: {total_sessions, active_tasks, sessions: {ip: session}}.
+
+        Of several that were seen last at one address all but the first have a number behind it: "192.168.1.100-2".
+        """
+        sessions: dict[str, Any] = {}
+        for session in self.store.read.live_sessions():
+            key, number = session.address, 2
+            while key in sessions:
+                key, number = f"{session.address}-{number}", number + 1
+            sessions[key] = self.activity.session(session)
         return {
             "total_sessions": len(sessions),
             "active_tasks": sum(session["active_tasks"] for session in sessions.values()),

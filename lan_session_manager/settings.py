@@ -87,6 +87,13 @@ class QuotaMode(StrEnum):
     HARD = "hard"
 
 
+class IdentityMode(StrEnum):
+    """What tells the server which device it speaks with."""
+
+    ADDRESS = "address"
+    DEVICE = "device"
+
+
 class EgressSettings(BaseModel):
     """A table `[egress.<name>]` of the file: one network profile. An empty list opens nothing."""
 
@@ -190,13 +197,23 @@ class Settings(BaseSettings):
         gt=0,
     )
     upload_mb: int = _setting("LSM_UPLOAD_MB", 1024, "MB of one uploaded file", gt=0)
+    identity: IdentityMode = _setting(
+        "LSM_IDENTITY",
+        IdentityMode.ADDRESS,
+        "by what a device is known: `address`, where nothing better is there, or `device`, by cookie or token alone",
+    )
     trusted_proxies: Annotated[tuple[str, ...], NoDecode] = _setting(
-        "LSM_TRUSTED_PROXIES", (), "addresses whose X-Forwarded-For is believed, separated by commas"
+        "LSM_TRUSTED_PROXIES",
+        (),
+        "addresses whose X-Forwarded-For, Forwarded, X-Real-IP and the like are believed, separated by commas",
     )
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = _setting(
         "LSM_ALLOWED_HOSTS",
         (),
         "names and addresses by which the server may be opened besides the machine's own, separated by commas",
+    )
+    tls: bool = _setting(
+        "LSM_TLS", False, "serve by TLS (as `--tls`), with a certificate of a certificate authority of this server"
     )
     egress: dict[str, EgressSettings] = _setting(
         "LSM_EGRESS", dict, "the network profiles: in the file a table [egress.name] for each, here one JSON object"

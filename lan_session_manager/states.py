@@ -70,7 +70,7 @@ ENDED_TASK_STATES = frozenset({TaskState.COMPLETED, TaskState.FAILED, TaskState.
 TASK_MOVES: Mapping[TaskState, frozenset[TaskState]] = MappingProxyType(
     {
         TaskState.QUEUED: frozenset({TaskState.RUNNING, TaskState.CANCELLED}),
-        # Back to the queue only when a lost task is tried again.
+        # Back to the queue only when it could not be started, for want of something that comes back.
         TaskState.RUNNING: frozenset({TaskState.COMPLETED, TaskState.FAILED, TaskState.CANCELLED, TaskState.QUEUED}),
         TaskState.COMPLETED: frozenset(),
         TaskState.FAILED: frozenset(),

@@ -13,6 +13,7 @@ from lan_session_manager import runners
 from lan_session_manager.allowances import LIMITS, TaskLimits, allowance_of, limits_of
 from lan_session_manager.destinations import NO_NETWORK
 from lan_session_manager.errors import (
+    ConflictError,
     IllegalMoveError,
     InvalidInputError,
     NetworkError,
@@ -33,6 +34,8 @@ LONGEST_KEY = 200
 LONGEST_NETWORK = 100
 LONGEST_ID = 300
 
+_NUMBERED = re.compile(r"(user_.+)_task_([0-9]+)")
+_LAST_NUMBER = 10**9
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _NOT_IN_A_COMMAND = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
@@ -203,7 +206,23 @@ class Tasks:
         def job(tx: Transaction) -> TaskRecord:
             _known(tx, task_id)
             now = self._clock()
-            return tx.move_task(task_id, TaskState.RUNNING, now, started_at=now, isolation=isolation)
+            return tx.move_task(task_id, TaskState.RUNNING, now, started_at=now, isolation=isolation, detail="")
+
+        return self._store.write(job)
+
+    def put_back(self, task_id: str, detail: str) -> Future[TaskRecord]:
+        """Move a task that could not be started back to the queue, and say why; one that is to stop has its end.
+
+        The future raises NotFoundError or IllegalMoveError.
+        """
+
+        def job(tx: Transaction) -> TaskRecord:
+            task = _known(tx, task_id)
+            now = self._clock()
+            if task.stop_reason is not None:
+                result = Result(task.stop_reason, None, now)
+                return tx.move_task(task_id, result.state, now, **vars(result))
+            return tx.move_task(task_id, TaskState.QUEUED, now, started_at=None, isolation=None, detail=detail)
 
         return self._store.write(job)
 
@@ -247,7 +266,8 @@ class Tasks:
 
         A task that is not known is one of the orchestrator's own: it is noted as running, for the session or for
         nobody. A task that waits for a swarm worker has been taken by the orchestrator: it runs from now on. Raises
-        InvalidInputError; the future raises IllegalMoveError for a task that has ended.
+        InvalidInputError; the future raises IllegalMoveError for a task that has ended, and ConflictError for an id
+        that this server has given, or may give to another session.
         """
         if source_type not in list(SourceType):
             raise InvalidInputError(what=f"There is no such source type. Choose one of: {', '.join(SourceType)}.")
@@ -261,7 +281,8 @@ class Tasks:
             task = tx.task(task_id)
             if task is None:
                 new = NewTask(runners.SWARM, source, task_id, task_id, 0, 0.0)
-                return tx.add_reported_task(task_id, session_id, new, now)
+                number = _number_not_given(tx, task_id, session_id)
+                return tx.add_reported_task(task_id, session_id, new, now, number=number)
             if task.state.ended:
                 raise IllegalMoveError(
                     subject=f"task {task_id}", wanted="tagged", expected="queued or running", actual=str(task.state)
@@ -288,6 +309,24 @@ def _known(tx: Transaction, task_id: str) -> TaskRecord:
     if task is None:
         raise NotFoundError
     return task
+
+
+def _number_not_given(tx: Transaction, task_id: str, session_id: str | None) -> int:
+    """The number in an id that looks like one of this server's, 0 in any other. Raises ConflictError.
+
+    What has been deleted is not there any more, and yet its id may stand in a log or in a browser's history.
+    """
+    numbered = _NUMBERED.fullmatch(task_id)
+    if numbered is None:
+        return 0
+    session = tx.session(session_id) if session_id else None
+    number = int(numbered[2])
+    if session is None or numbered[1] != session.namespace or not session.next_number <= number <= _LAST_NUMBER:
+        raise ConflictError(
+            what=f"The id {task_id} is one that this server gives, and no task has it now. Report the work under a name"
+            " of your own."
+        )
+    return number
 
 
 def _end_named(status: str) -> TaskState:

@@ -34,8 +34,9 @@ _START_S = 120  # also in an emulated machine
 _STOP_S = 20
 # Runs behind the prefix as well: from elsewhere the server of a namespace cannot be reached.
 _WAIT = """
-import sys, time, urllib.error, urllib.request
-opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+import ssl, sys, time, urllib.error, urllib.request
+anyone = urllib.request.HTTPSHandler(context=ssl._create_unverified_context())
+opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), anyone)
 while True:
     try:
         with opener.open(sys.argv[1], timeout=5) as answer:
@@ -125,7 +126,8 @@ def start_server(
             cwd=tmp_path,
         )
     shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
-    url = f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
+    scheme = "https" if {"--tls", "--cert"} & set(args) else "http"
+    url = f"{scheme}://[{shown}]:{port}" if ":" in shown else f"{scheme}://{shown}:{port}"
     server = Server(process, port, ws_port, url, data_dir, log)
     if not _answers(server, prefix):
         server.stop()

@@ -16,6 +16,7 @@ from lan_session_manager.errors import (
     AddressError,
     ContentTypeError,
     CrossSiteError,
+    FileTypeError,
     ForwardedHostError,
     HostHeaderError,
     LSMError,
@@ -26,12 +27,16 @@ from lan_session_manager.web.known_hosts import KnownHosts
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _UPLOAD = re.compile(r"/api/workspace/[^/]+/files/.*", re.DOTALL)
+_RESUMED = re.compile(r"/api/workspace/[^/]+/uploads/[^/]+")
+_FORM = re.compile(r"/api/workspace/[^/]+/files")
+_BROWSERS = {b"sec-fetch-site", b"sec-fetch-mode", b"sec-fetch-dest", b"referer"}  # headers that no program sends
 _SCHEMES = {"ws": "http", "wss": "https"}
 _READ = frozenset(
     {
         b"host",
         b"origin",
         b"cookie",
+        b"referer",
         b"sec-fetch-site",
         b"sec-fetch-mode",
         b"sec-fetch-dest",
@@ -145,21 +150,40 @@ class Admission:
 
 
 def takes_bytes(scope: Scope) -> bool:
-    """Whether the request's body is a file as it is, of any type and size: an upload bounds its own."""
-    return scope["type"] == "http" and scope["method"] == "PUT" and _UPLOAD.fullmatch(scope["path"]) is not None
+    """Whether the request's body is files or a part of one, of any size: an upload bounds its own."""
+    return scope["type"] == "http" and _kind_of_bytes(scope) is not None
+
+
+def _kind_of_bytes(scope: Scope) -> str | None:
+    """What type such a body has to be said to be, "" for any; None where it is JSON."""
+    match scope["method"]:
+        case "PUT" if _UPLOAD.fullmatch(scope["path"]):
+            return ""
+        case "PATCH" if _RESUMED.fullmatch(scope["path"]):
+            return "application/partial-upload"
+        case "POST" if _FORM.fullmatch(scope["path"]):
+            return "multipart/form-data"
+    return None
 
 
 def _check_body(scope: Scope, headers: _Headers) -> None:
     """Raise ContentTypeError for a body that is not said to be JSON where JSON is meant.
 
-    A page of another site can send forms, text/plain, and a body without any type, all unasked; JSON it cannot.
+    A page of another site can send forms, text/plain, and a body without any type, all unasked; JSON it cannot. Where a
+    form is meant, it has to come from our own page, which a browser says with every POST, or from no browser: raises
+    CrossSiteError.
     """
-    if scope["type"] == "websocket" or scope["method"] in _SAFE or takes_bytes(scope):
+    if scope["type"] == "websocket" or scope["method"] in _SAFE:
+        return
+    wanted = _kind_of_bytes(scope)
+    if wanted == "":
         return
     kinds = [text.partition(";")[0].strip().lower() for text in headers.get(b"content-type", [])]
     has_body = b"transfer-encoding" in headers or any(text != "0" for text in headers.get(b"content-length", []))
-    if kinds != ["application/json"] and (kinds or has_body):
-        raise ContentTypeError
+    if kinds != [wanted or "application/json"] and (kinds or has_body):
+        raise ContentTypeError if wanted is None else FileTypeError(kind=wanted)
+    if wanted == "multipart/form-data" and b"origin" not in headers and not _BROWSERS.isdisjoint(headers):
+        raise CrossSiteError
 
 
 def _read(scope: Scope) -> _Headers:

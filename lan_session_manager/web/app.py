@@ -2,35 +2,45 @@
 
 import asyncio
 import contextlib
+import functools
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 
-from lan_session_manager.audit import Audit
+from lan_session_manager.connections import ConnectionLog
 from lan_session_manager.diskwatch import DiskWatch
 from lan_session_manager.dispatcher import Dispatcher
 from lan_session_manager.errors import LSMError
+from lan_session_manager.tls.keeper import keep_fresh
 from lan_session_manager.version import __version__
 from lan_session_manager.web import (
     routes_admin,
+    routes_admin_login,
+    routes_ca,
     routes_connections,
+    routes_devices,
     routes_files,
     routes_live,
     routes_sessions,
     routes_system,
     routes_tasks,
+    routes_uploads,
 )
 from lan_session_manager.web.guards import Guard, add_error_handlers
 from lan_session_manager.web.live import Hub
+from lan_session_manager.web.policy import check
 from lan_session_manager.web.schemas import Error
 from lan_session_manager.web.services import Services
+from lan_session_manager.web.task_ids import WholeTaskIds
+from lan_session_manager.web.tls_redirect import TlsOnly
 
 _log = logging.getLogger(__name__)
 
 _SWEEP_S = 10.0
+_SWEEP_UPLOADS_S = 600.0
 _ERRORS = (400, 401, 403, 404, 405, 409, 413, 415, 416, 421, 422, 429, 503, 507)
 
 
@@ -43,22 +53,32 @@ def create_app(services: Services) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         lifespan=_lifespan,
+        redirect_slashes=False,
+        dependencies=[Depends(check)],
         responses={status: {"model": Error} for status in _ERRORS},
     )
     app.state.services = services
     app.state.hub = Hub(services.manager)
     for routes in (
-        routes_admin,
+        routes_admin_login,
+        routes_ca,
         routes_connections,
+        routes_devices,
         routes_system,
         routes_sessions,
         routes_tasks,
         routes_files,
+        routes_uploads,
         routes_live,
     ):
         app.include_router(routes.router)
+    for prefix in ("/api/admin", "/admin/api"):  # with the token, and with the cookie of the admin page
+        app.include_router(routes_admin.router, prefix=prefix)
     app.mount("/static", GZipMiddleware(StaticFiles(directory=routes_system.STATIC)), name="static")
     add_error_handlers(app)
+    app.add_middleware(WholeTaskIds)
+    if services.tls:
+        app.add_middleware(TlsOnly, admission=services.admission)
     app.add_middleware(Guard, admission=services.admission)
     return app
 
@@ -70,10 +90,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     manager = services.manager
     feed = services.feed
     hub.attach(feed)
+    services.peers.attach(feed)
     running = [
         _kept_running("feed", feed.run),
         _kept_running("hub", hub.run),
         _kept_running("sweep", _sweep(services, hub)),
+        _kept_running("uploads", _sweep_uploads(services)),
     ]
     if services.isolation:
         disk = DiskWatch(manager.data_dir, manager.sessions, services.engine, manager.disk_reserve)
@@ -88,8 +110,13 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         )
         dispatcher.attach(feed)
         running += [_kept_running("dispatcher", dispatcher.run), _kept_running("disk watch", disk.run)]
-    audit = Audit(manager.store, services.journal)
-    running.append(_kept_running("audit", audit.run))
+    connections = ConnectionLog(manager.store, services.journal)
+    running += [
+        _kept_running("log of connections", connections.run),
+        _kept_running("audit log", services.audit.run),
+    ]
+    if services.tls:
+        running.append(_kept_running("certificate", functools.partial(keep_fresh, services.tls)))
     tasks = [asyncio.create_task(part) for part in running]
     try:
         yield
@@ -99,7 +126,9 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await asyncio.gather(*tasks, return_exceptions=True)
         await services.engine.close()
         with contextlib.suppress(LSMError):
-            await audit.flush()
+            await connections.flush()
+        await services.audit.close()
+        services.neighbours.close()
         await asyncio.to_thread(manager.close)
 
 
@@ -111,6 +140,17 @@ async def _kept_running(name: str, part: Callable[[], Awaitable[None]]) -> None:
         except Exception:  # noqa: BLE001 - whatever it is, the server goes on
             _log.exception("the %s failed; it starts again", name)
             await asyncio.sleep(1)
+
+
+def _sweep_uploads(services: Services) -> Callable[[], Awaitable[None]]:
+    """What gives up uploads that nobody goes on with."""
+
+    async def sweep() -> None:
+        while True:
+            await asyncio.sleep(_SWEEP_UPLOADS_S)
+            await asyncio.to_thread(services.manager.workspaces.sweep)
+
+    return sweep
 
 
 def _sweep(services: Services, hub: Hub) -> Callable[[], Awaitable[None]]:

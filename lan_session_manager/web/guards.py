@@ -7,7 +7,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
+from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -18,6 +18,7 @@ from lan_session_manager.errors import (
     NotFoundError,
     QueueFullError,
     TooLargeError,
+    TooManyRequestsError,
 )
 from lan_session_manager.web.admission import Admission, takes_bytes
 from lan_session_manager.web.headers import HEADERS, TLS_HEADERS
@@ -111,6 +112,8 @@ def error_response(error: LSMError) -> JSONResponse:
     headers = {}
     if retry_after := _RETRY_AFTER.get(type(error)):
         headers["Retry-After"] = retry_after
+    if isinstance(error, TooManyRequestsError):
+        headers["Retry-After"] = str(error.facts["seconds"])
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return JSONResponse({"error": error.message, "code": error.code}, error.status, headers)
@@ -120,9 +123,9 @@ def add_error_handlers(app: FastAPI) -> None:
     """Give every error of the application its one shape; what is not in errors.py shows nothing of itself."""
 
     @app.exception_handler(LSMError)
-    async def _known(request: Request, error: LSMError) -> Response:
+    async def _known(request: HTTPConnection, error: LSMError) -> Response:
         if error.status >= 500:
-            _log.warning("%s %s: %s", request.method, request.url.path, error.__cause__ or error)
+            _log.warning("%s %s: %s", request.scope.get("method", "WS"), request.url.path, error.__cause__ or error)
         return error_response(error)
 
     @app.exception_handler(RequestValidationError)

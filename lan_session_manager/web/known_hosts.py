@@ -50,5 +50,9 @@ class KnownHosts:
             self._looked_at = self._clock()
         return self._is_own(host)
 
+    def owns(self, name: str) -> bool:
+        """Whether a name is the machine's own, or allowed."""
+        return name in self._allowed or name in self._own.names
+
     def _is_own(self, host: Host) -> bool:
         return host.text in (self._own.addresses if host.is_address else self._own.names)

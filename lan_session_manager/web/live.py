@@ -12,9 +12,11 @@ from starlette.websockets import WebSocket
 from lan_session_manager.activity import Picture, event_view, iso, usage_view
 from lan_session_manager.errors import LSMError
 from lan_session_manager.feed import Feed
+from lan_session_manager.identity import Caller
 from lan_session_manager.manager import LANSessionManager
 from lan_session_manager.store.records import EventKind, EventRecord, SessionRecord
 from lan_session_manager.web.outbox import Outbox
+from lan_session_manager.web.peers import is_gone
 from lan_session_manager.web.protocols import ABORT
 
 _log = logging.getLogger(__name__)
@@ -23,6 +25,7 @@ PERIOD_S = 30.0
 _TICK_S = 1.0  # counts of others change all the time: they are told once a second at the most
 _QUIET_S = 10.0  # and this often when nothing changed, so that the machine's figures stay fresh
 TOO_SLOW = 4408
+FORGOTTEN = 4401
 _WITH_TASK = frozenset(
     {
         EventKind.TASK_SUBMITTED,
@@ -33,17 +36,24 @@ _WITH_TASK = frozenset(
         EventKind.TASK_STOPPING,
     }
 )
-_FOR_CLIENTS = _WITH_TASK | {EventKind.TASK_DELETED, EventKind.WORKSPACE_CHANGED}
+_FOR_CLIENTS = _WITH_TASK | {
+    EventKind.TASK_DELETED,
+    EventKind.WORKSPACE_CHANGED,
+    EventKind.DEVICE_ADDED,
+    EventKind.DEVICE_FORGOTTEN,
+}
 
 
 class Client:
     """One open dashboard."""
 
-    def __init__(self, websocket: WebSocket, session: SessionRecord) -> None:
+    def __init__(self, websocket: WebSocket, session: SessionRecord, caller: Caller) -> None:
         self.websocket = websocket
         self.session = session
+        self.caller = caller
         self.outbox = Outbox()
-        self.overflowed = asyncio.Event()
+        self.ending = asyncio.Event()
+        self.why = (TOO_SLOW, "too slow: connect again and resume")  # close code and reason, once it is ending
 
     def send(self, **message: Any) -> None:
         """Have a message sent; a client that is too slow for it is let go, and may resume."""
@@ -51,8 +61,13 @@ class Client:
 
     def send_encoded(self, message: str) -> None:
         """The same, for a message that several clients get."""
-        if not self.overflowed.is_set() and not self.outbox.put(message):
-            self.overflowed.set()
+        if not self.ending.is_set() and not self.outbox.put(message):
+            self.ending.set()
+
+    def forget(self) -> None:
+        """End it, as its device does not open the session any more."""
+        self.why = (FORGOTTEN, "this device does not open this session any more")
+        self.ending.set()
 
     def abort(self) -> None:
         """End the connection at once."""
@@ -85,10 +100,20 @@ class Hub:
         feed.listen(self._on_events)
 
     def has_room(self, session_id: str) -> bool:
-        """Whether one more dashboard of that session may open."""
+        """Whether one more dashboard of that session may open. When all are taken, who has more gives one up."""
         settings = self._manager.settings
         own = len(self._clients.get(session_id, ()))
-        return self._count < settings.max_sockets and own < settings.max_session_sockets
+        if own >= settings.max_session_sockets:
+            return False
+        return self._count < settings.max_sockets or self._make_room(own)
+
+    def _make_room(self, own: int) -> bool:
+        staying = ([client for client in clients if not client.ending.is_set()] for clients in self._clients.values())
+        most = max(staying, key=len, default=[])
+        if len(most) <= own + 1:
+            return False
+        most[0].ending.set()
+        return True
 
     def add(self, client: Client) -> None:
         """A dashboard has opened."""
@@ -160,6 +185,11 @@ class Hub:
         picture = self._manager.activity.picture()
         for session_id, own in by_session.items():
             clients = self._clients[session_id]
+            for event in own:
+                if event.kind is EventKind.DEVICE_FORGOTTEN:
+                    for client in clients:
+                        if is_gone(client.caller, event):
+                            client.forget()
             session = next(iter(clients)).session
             for message in self.events(session, own, picture):
                 encoded = encode(message)

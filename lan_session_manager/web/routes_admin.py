@@ -1,50 +1,55 @@
-"""What the owner gives to single sessions."""
+"""What the owner sees of all sessions, gives to single ones, and ends.
 
+Served twice: below /api/admin with the token, and below /admin/api with the cookie of the admin page.
+"""
+
+import asyncio
+import logging
 from dataclasses import asdict
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 
-from lan_session_manager.addresses import parse_address
-from lan_session_manager.allowances import allowance_of
-from lan_session_manager.errors import InvalidInputError, NotFoundError
-from lan_session_manager.store.records import LimitsRecord, SessionRecord
+from lan_session_manager.activity import iso, usage_view
+from lan_session_manager.allowances import Allowance, allowance_of
+from lan_session_manager.audit import AuditVerdict
+from lan_session_manager.errors import InvalidInputError
+from lan_session_manager.states import SessionState
+from lan_session_manager.store.records import AuditRecord, LimitsRecord, SessionRecord
+from lan_session_manager.web.policy import AccessDep
+from lan_session_manager.web.routes_connections import LAST, Before, Most, page_of
 from lan_session_manager.web.schemas import SessionLimits
-from lan_session_manager.web.services import CallerDep, Services, ServicesDep, need_admin, written
+from lan_session_manager.web.services import Services, ServicesDep, written
 
-router = APIRouter(prefix="/api/admin/session/{client_ip}")
+_log = logging.getLogger(__name__)
 
+router = APIRouter()
 
-def _session(services: Services, client_ip: str) -> SessionRecord:
-    session = services.manager.store.read.session_of_address(str(parse_address(client_ip)))
-    if session is None:
-        raise NotFoundError
-    return session
+_MostSessions = Annotated[int, Query(ge=1, le=2000, description="sessions that are listed")]
 
 
-def _view(services: Services, session: SessionRecord) -> dict[str, Any]:
+def _limits_view(services: Services, session: SessionRecord) -> dict[str, Any]:
     manager = services.manager
     read = manager.store.read
     return {
         "ip": session.address,
+        "workspace": session.name,
         "session_id": session.id,
         "limits": asdict(allowance_of(read, manager.settings, session.id)),
         "given": asdict(read.limits_of(session.id)),
     }
 
 
-@router.get("/limits")
-async def limits(client_ip: str, services: ServicesDep, caller: CallerDep) -> dict[str, Any]:
+@router.get("/session/{client_ip}/limits")
+async def limits(client_ip: str, services: ServicesDep, access: AccessDep) -> dict[str, Any]:
     """What a session may use (`limits`), and what of that the owner has given to it alone (`given`)."""
-    need_admin(caller)
-    return _view(services, _session(services, client_ip))
+    return _limits_view(services, access.session)
 
 
-@router.put("/limits")
-async def give(client_ip: str, body: SessionLimits, services: ServicesDep, caller: CallerDep) -> dict[str, Any]:
+@router.put("/session/{client_ip}/limits")
+async def give(client_ip: str, body: SessionLimits, services: ServicesDep, access: AccessDep) -> dict[str, Any]:
     """Give a session limits of its own; what is left out is as the settings have it. In force from its next task on."""
-    need_admin(caller)
-    session = _session(services, client_ip)
+    session = access.session
     known = services.manager.settings.egress
     if unknown := [name for name in body.networks or () if name not in known]:
         there_are = ", ".join(known) or "none"
@@ -52,4 +57,97 @@ async def give(client_ip: str, body: SessionLimits, services: ServicesDep, calle
     networks = None if body.networks is None else tuple(dict.fromkeys(body.networks))
     given = LimitsRecord(**{**body.model_dump(), "networks": networks})
     await written(services.manager.store.write(lambda tx: tx.set_limits(session.id, given)))
-    return _view(services, session)
+    return _limits_view(services, session)
+
+
+@router.post("/session/{client_ip}/end")
+async def end(client_ip: str, services: ServicesDep, access: AccessDep) -> dict[str, Any]:
+    """End a session now: what waits is cancelled, what runs is stopped, files stay; its device finds them again."""
+    manager, session = services.manager, access.session
+    expired = await written(manager.sessions.expire(session.id))
+    if expired:
+        try:
+            await asyncio.to_thread(manager.sessions.write_facts, expired)
+        except OSError:
+            _log.exception("the facts of session %s could not be written to its workspace", expired.name)
+    now = manager.store.read.session(session.id) or session
+    return {"session_id": now.id, "workspace": now.name, "state": str(now.state)}
+
+
+@router.get("/sessions")
+async def sessions(services: ServicesDep, most: _MostSessions = 500) -> dict[str, Any]:
+    """Live and expired sessions with their devices and what they use; the live ones first, then by activity."""
+    return await asyncio.to_thread(_sessions, services, most)
+
+
+def _sessions(services: Services, most: int) -> dict[str, Any]:
+    manager = services.manager
+    read = manager.store.read
+    load = read.load_by_session()
+    return {
+        "total": read.known_session_count(),
+        "live": read.live_session_count(),
+        "sessions": [_session(services, one, load.get(one.id, (0, 0, 0))) for one in read.known_sessions(most)],
+        "networks": sorted(manager.settings.egress),
+        "timestamp": iso(manager.tasks.now()),
+    }
+
+
+def _session(services: Services, session: SessionRecord, load: tuple[int, int, int]) -> dict[str, Any]:
+    manager = services.manager
+    read = manager.store.read
+    allowed: Allowance = allowance_of(read, manager.settings, session.id)
+    running, queued, memory_mb = load
+    is_live = session.state is SessionState.LIVE
+    return {
+        "session_id": session.id,
+        "workspace": session.name,
+        "ip": session.address,
+        "state": str(session.state),
+        "created_at": iso(session.created_at),
+        "last_activity": iso(session.last_activity),
+        "total_tasks": session.total_tasks,
+        "devices": [
+            {
+                "name": device.name,
+                "kind": str(device.kind),
+                "address": device.address,
+                "last_seen": iso(device.last_seen),
+            }
+            for device in read.devices_of(session.id)
+        ],
+        "running": running,
+        "queued": queued,
+        "memory_mb": memory_mb,
+        # A scan of a session that nobody uses would cost the disk something for nobody.
+        "usage": usage_view(manager.sessions.workspace(session).usage()) if is_live else None,
+        "limits": asdict(allowed),
+        "given": asdict(read.limits_of(session.id)),
+    }
+
+
+def _entry(row: AuditRecord) -> dict[str, Any]:
+    return {**asdict(row), "at": iso(row.at)}
+
+
+@router.get("/audit")
+async def audit(
+    services: ServicesDep,
+    before: Before = LAST,
+    most: Most = 100,
+    session: Annotated[str, Query(max_length=300, description="an address or a workspace's name")] = "",
+    verdict: AuditVerdict | None = None,
+) -> dict[str, Any]:
+    """The audit log, newest first; of one session, or of what was allowed or refused, if that is asked for."""
+    session_id = services.known_session_at(session).id if session else None
+    found = await asyncio.to_thread(
+        lambda: services.manager.store.read.audit(before, most, session_id=session_id, verdict=verdict)
+    )
+    return {"entries": [_entry(row) for row in found], "next": found[-1].id if len(found) == most else None}
+
+
+@router.get("/connections")
+async def connections(services: ServicesDep, before: Before = LAST, most: Most = 100) -> dict[str, Any]:
+    """What all tasks tried to reach, newest first; of tasks that are deleted too."""
+    found = services.manager.store.read.connections(before, most)
+    return page_of([(connection.id, connection) for connection in found], most)

@@ -4,40 +4,32 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
-from lan_session_manager.audit import connection_view
+from lan_session_manager.connections import connection_view
 from lan_session_manager.store.records import ConnectionRecord
-from lan_session_manager.web.services import CallerDep, ServicesDep, need_admin
+from lan_session_manager.web.policy import AccessDep
+from lan_session_manager.web.services import ServicesDep
+from lan_session_manager.web.task_ids import TASK_ID
 
 router = APIRouter(prefix="/api")
 
-_LAST = 2**53  # above every id
-_Before = Annotated[int, Query(ge=1, le=_LAST, description="the `next` of the page before")]
-_Most = Annotated[int, Query(ge=1, le=1000, description="connections of one page")]
+LAST = 2**53  # above every id
+Before = Annotated[int, Query(ge=1, le=LAST, description="the `next` of the page before")]
+Most = Annotated[int, Query(ge=1, le=1000, description="connections of one page")]
 
 
-def _page(numbered: list[tuple[int, ConnectionRecord]], most: int) -> dict[str, Any]:
+def page_of(numbered: list[tuple[int, ConnectionRecord]], most: int) -> dict[str, Any]:
+    """A page of connections, each with the number that it has for who asks."""
     return {
         "connections": [{"id": number, **connection_view(connection)} for number, connection in numbered],
         "next": numbered[-1][0] if len(numbered) == most else None,
     }
 
 
-@router.get("/task/{task_id}/connections")
+@router.get(f"/task/{TASK_ID}/connections")
 async def of_task(
-    task_id: str, services: ServicesDep, caller: CallerDep, before: _Before = _LAST, most: _Most = 100
+    task_id: str, services: ServicesDep, access: AccessDep, before: Before = LAST, most: Most = 100
 ) -> dict[str, Any]:
     """What a task tried to reach, newest first: each of its first connections, and how many more there were."""
-    task, _ = await services.task_of(task_id, caller)
-    found = services.manager.store.read.connections_of_task(task.id, before, most)
+    found = services.manager.store.read.connections_of_task(access.task.id, before, most)
     # An id would tell how many connections the tasks of others made meanwhile.
-    return _page([(connection.number, connection) for connection in found], most)
-
-
-@router.get("/admin/connections")
-async def of_all(
-    services: ServicesDep, caller: CallerDep, before: _Before = _LAST, most: _Most = 100
-) -> dict[str, Any]:
-    """What all tasks tried to reach, newest first; of tasks that are deleted too."""
-    need_admin(caller)
-    found = services.manager.store.read.connections(before, most)
-    return _page([(connection.id, connection) for connection in found], most)
+    return page_of([(connection.number, connection) for connection in found], most)

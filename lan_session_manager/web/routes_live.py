@@ -12,13 +12,13 @@ from pydantic import ValidationError
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from lan_session_manager.activity import iso
-from lan_session_manager.errors import BusyError, InvalidInputError, LSMError
-from lan_session_manager.identity import Caller
+from lan_session_manager.errors import BusyError, InvalidInputError, LSMError, TooManyRequestsError
 from lan_session_manager.logs import LogText
 from lan_session_manager.web.follow import follow_log
-from lan_session_manager.web.guards import error_response
-from lan_session_manager.web.live import TOO_SLOW, Client, Hub, encode
+from lan_session_manager.web.live import Client, Hub, encode
 from lan_session_manager.web.outbox import MOST_BYTES
+from lan_session_manager.web.policy import Access, AccessDep, check_message
+from lan_session_manager.web.rates import Rate
 from lan_session_manager.web.routes_tasks import accept
 from lan_session_manager.web.schemas import Submit
 from lan_session_manager.web.services import Services
@@ -27,29 +27,29 @@ _log = logging.getLogger(__name__)
 
 router = APIRouter()
 
+MESSAGES = frozenset({"ping", "request_dashboard_update", "submit_task", "follow_log", "unfollow_log", "resume"})
+_OF_A_TASK = frozenset({"follow_log", "unfollow_log"})
 _MOST_FOLLOWED = 10
+_HELD_UP_S = 0.2  # before the next message is read of one who has sent too many
+_MOST_REFUSED = 50  # of which so many end the connection
 _REPLAYED, _REPLAYED_BYTES = 1_000, MOST_BYTES // 4  # a client that missed more gets its dashboard anew
 
 
 @router.websocket("/ws/dashboard/{client_ip}")
-async def live(websocket: WebSocket, client_ip: str) -> None:
+async def live(websocket: WebSocket, access: AccessDep) -> None:
     """An open dashboard, from joining to leaving."""
     services: Services = websocket.app.state.services
     hub: Hub = websocket.app.state.hub
-    try:
-        caller = services.caller(websocket)
-        session = await services.session_at(client_ip, caller)
-        if not hub.has_room(session.id):
-            raise BusyError
-    except LSMError as error:
-        await websocket.send_denial_response(error_response(error))
-        return
-    client = Client(websocket, session)
+    if not hub.has_room(access.session.id):
+        raise BusyError
+    client = Client(websocket, access.session, access.caller)
     hub.add(client)  # before anything is waited for, so that the bounds hold for those who come at once
+    if not services.is_still_of(access.caller, access.session):
+        client.forget()  # between the check and now, of which the hub has not told anybody who was not there yet
     try:
         hub.dashboard(client, "dashboard_update")
         await websocket.accept()
-        await _Conversation(services, hub, client, caller).run()
+        await _Conversation(services, hub, client, access).run()
     except WebSocketDisconnect:
         _log.debug("a client was gone before its dashboard was open")
     finally:
@@ -57,16 +57,16 @@ async def live(websocket: WebSocket, client_ip: str) -> None:
 
 
 class _Conversation:
-    def __init__(self, services: Services, hub: Hub, client: Client, caller: Caller) -> None:
+    def __init__(self, services: Services, hub: Hub, client: Client, access: Access) -> None:
         self._services = services
         self._hub = hub
         self._client = client
-        self._caller = caller
+        self._access = access
         self._followed: dict[str, asyncio.Task[None]] = {}
 
     async def run(self) -> None:
         """Send and hear until the client has gone or is too slow."""
-        parts = [asyncio.create_task(part) for part in (self._send(), self._hear(), self._client.overflowed.wait())]
+        parts = [asyncio.create_task(part) for part in (self._send(), self._hear(), self._client.ending.wait())]
         try:
             await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -76,13 +76,13 @@ class _Conversation:
             for result in results:
                 if isinstance(result, Exception) and not isinstance(result, WebSocketDisconnect):
                     _log.error("a dashboard's connection failed", exc_info=result)
-            if self._client.overflowed.is_set():
+            if self._client.ending.is_set():
                 await self._let_go()
 
     async def _let_go(self) -> None:
         with contextlib.suppress(Exception):  # whatever the connection's state is: it is over
             async with asyncio.timeout(1):
-                await self._client.websocket.close(TOO_SLOW, "too slow: connect again and resume")
+                await self._client.websocket.close(*self._client.why)
         self._client.abort()
 
     async def _send(self) -> None:
@@ -91,6 +91,7 @@ class _Conversation:
             await websocket.send_text(await self._client.outbox.get())
 
     async def _hear(self) -> None:
+        refused = 0
         while True:
             message = await self._client.websocket.receive()
             if message["type"] == "websocket.disconnect":
@@ -99,13 +100,25 @@ class _Conversation:
             text = message.get("text")
             kind = ""
             try:
+                self._services.rates.take(Rate.MESSAGE, self._client.session.id)
+                size = len(text or message.get("bytes") or "")
+                self._services.rates.take(Rate.MESSAGE_BYTES, self._client.session.id, cost=size)
                 kind, fields = _parse(text)
                 await self._answer(kind, fields)
             except LSMError as error:
                 self._client.send(event="error", error=error.message, code=error.code, type=kind)
+                if isinstance(error, TooManyRequestsError):
+                    refused += 1
+                    if refused == _MOST_REFUSED:
+                        return
+                    await asyncio.sleep(_HELD_UP_S)
 
     async def _answer(self, kind: str, fields: dict[str, Any]) -> None:
+        if kind not in MESSAGES:
+            raise InvalidInputError(what="There is no such message. Look the types up in the API description.")
         now = iso(self._services.manager.tasks.now())
+        task_id = _text(fields, "task_id") if kind in _OF_A_TASK else ""
+        access = await check_message(self._services, self._access, kind, task_id)
         match kind:
             case "ping":
                 self._client.send(event="pong", type="pong", timestamp=now)
@@ -113,31 +126,27 @@ class _Conversation:
                 self._hub.dashboard(self._client, "dashboard_update")
             case "submit_task":
                 request = self._services.acceptable(_submit(fields).request(), self._client.session)
-                session = await self._services.session_at(self._client.session.address, self._caller)
                 key, read = request.idempotency_key, self._services.manager.store.read
-                known = key is not None and read.task_of_key(session.id, key) is not None
-                accepted = await accept(self._services, session, request)
+                known = key is not None and read.task_of_key(access.session.id, key) is not None
+                accepted = await accept(self._services, access.session, request)
                 if known:  # nothing happens anew, so that no event tells it
                     self._client.send(event="task_submitted", **{**accepted, "timestamp": now})
             case "follow_log":
-                await self._follow_log(_text(fields, "task_id"), _number(fields, "after", 0))
+                self._follow_log(access.task.id, _number(fields, "after", 0))
             case "unfollow_log":
-                if follower := self._followed.pop(_text(fields, "task_id"), None):
+                if follower := self._followed.pop(task_id, None):
                     follower.cancel()
             case "resume":
                 self._resume(_number(fields, "after"))
-            case _:
-                raise InvalidInputError(what="There is no such message. Look the types up in the API description.")
 
-    async def _follow_log(self, task_id: str, after: int) -> None:
-        task, _ = await self._services.task_of(task_id, self._caller)
+    def _follow_log(self, task_id: str, after: int) -> None:
         if follower := self._followed.pop(task_id, None):
             follower.cancel()
         if len(self._followed) >= _MOST_FOLLOWED:
             raise InvalidInputError(
                 what=f"You follow {_MOST_FOLLOWED} logs already. Send unfollow_log for one of them."
             )
-        self._start(task.id, self._stream_log(task.id, after))
+        self._start(task_id, self._stream_log(task_id, after))
 
     def _start(self, task_id: str, work: Coroutine[Any, Any, None]) -> None:
         follower = asyncio.create_task(work)

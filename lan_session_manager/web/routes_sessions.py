@@ -6,29 +6,30 @@ from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
 from lan_session_manager.activity import iso
+from lan_session_manager.web.policy import AccessDep
 from lan_session_manager.web.schemas import Validate
-from lan_session_manager.web.services import CallerDep, ServicesDep
+from lan_session_manager.web.services import ServicesDep
 
 router = APIRouter(prefix="/api")
 
 
 @router.get("/dashboard/{client_ip}", response_class=JSONResponse)
-async def dashboard(client_ip: str, services: ServicesDep, caller: CallerDep) -> Response:
+async def dashboard(client_ip: str, services: ServicesDep, access: AccessDep) -> Response:
     """All that the page of a session shows."""
     # As it is: what FastAPI would do to check the answer costs more than to make it.
-    return JSONResponse(services.manager.dashboard(await services.session_at(client_ip, caller)))
+    return JSONResponse(services.manager.dashboard(access.session))
 
 
 @router.get("/session/{client_ip}")
-async def session(client_ip: str, services: ServicesDep, caller: CallerDep) -> dict[str, Any]:
+async def session(client_ip: str, services: ServicesDep, access: AccessDep) -> dict[str, Any]:
     """The facts of a session."""
-    return services.manager.activity.session(await services.session_at(client_ip, caller))
+    return services.manager.activity.session(access.session)
 
 
 @router.get("/activity/log")
-async def activity_log(services: ServicesDep, caller: CallerDep) -> dict[str, Any]:
+async def activity_log(services: ServicesDep, access: AccessDep) -> dict[str, Any]:
     """The caller's own tasks and events in full; of others counts."""
-    own, manager = await services.own_session(caller), services.manager
+    own, manager = access.session, services.manager
     board = manager.dashboard(own)
     return {
         "my_tasks": board["my_tasks"],
@@ -39,9 +40,9 @@ async def activity_log(services: ServicesDep, caller: CallerDep) -> dict[str, An
 
 
 @router.post("/workspace/{client_ip}/validate")
-async def validate(client_ip: str, body: Validate, services: ServicesDep, caller: CallerDep) -> dict[str, Any]:
+async def validate(client_ip: str, body: Validate, services: ServicesDep, access: AccessDep) -> dict[str, Any]:
     """Whether a path is inside of the session's workspace or of the shared resources."""
-    own, manager = await services.session_at(client_ip, caller), services.manager
+    own, manager = access.session, services.manager
     return {
         "file_path": body.file_path,
         "access_allowed": manager.workspaces.is_inside(own.name, body.file_path),

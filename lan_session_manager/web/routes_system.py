@@ -10,8 +10,10 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
 from lan_session_manager.activity import iso
+from lan_session_manager.banner import ca_url
 from lan_session_manager.web.live import Hub
-from lan_session_manager.web.services import CallerDep, ServicesDep, need_admin
+from lan_session_manager.web.policy import AccessDep
+from lan_session_manager.web.services import ServicesDep
 
 STATIC = Path(__file__).parent / "static"
 
@@ -25,9 +27,9 @@ async def page() -> Response:
 
 
 @router.get("/api/client-ip")
-async def client_ip(services: ServicesDep, caller: CallerDep) -> dict[str, Any]:
+async def client_ip(services: ServicesDep, access: AccessDep) -> dict[str, Any]:
     """The address that the server sees the caller at."""
-    return {"ip": str(caller.address), "timestamp": iso(services.manager.tasks.now())}
+    return {"ip": str(access.caller.address), "timestamp": iso(services.manager.tasks.now())}
 
 
 @router.get("/api/system/health")
@@ -45,16 +47,26 @@ async def health(request: Request, services: ServicesDep) -> dict[str, Any]:
 
 
 @router.get("/api/sessions/all")
-async def all_sessions(services: ServicesDep, caller: CallerDep) -> dict[str, Any]:
+async def all_sessions(services: ServicesDep) -> dict[str, Any]:
     """All live sessions, for the owner."""
-    need_admin(caller)
     return services.manager.get_all_sessions_info()
 
 
 @router.get("/api/join")
 async def join(services: ServicesDep) -> dict[str, Any]:
-    """The addresses that other devices open; `notice` says why no other device can, where that is so."""
-    return {"url": services.urls[0], "urls": list(services.urls), "notice": " ".join(services.notice[:1])}
+    """The addresses that other devices open; `notice` says why no other device can, where that is so.
+
+    `ca_url` is where a device gets the certificate authority that it has to trust, in plain HTTP, and `ca_fingerprint`
+    its SHA-256; both null where there is none.
+    """
+    ca = services.ca
+    return {
+        "url": services.urls[0],
+        "urls": list(services.urls),
+        "notice": " ".join(services.notice[:1]),
+        "ca_url": ca_url(services.urls[0]) if ca else None,
+        "ca_fingerprint": ca.fingerprint if ca else None,
+    }
 
 
 @router.get("/api/join/qr.svg", response_class=Response)

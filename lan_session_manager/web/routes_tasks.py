@@ -14,8 +14,10 @@ from lan_session_manager.store.records import SessionRecord, TaskRecord
 from lan_session_manager.tasks import Request
 from lan_session_manager.web.follow import follow_log
 from lan_session_manager.web.headers import USER_BYTES, attachment
+from lan_session_manager.web.policy import AccessDep
 from lan_session_manager.web.schemas import Complete, Rerun, Submit
-from lan_session_manager.web.services import CallerDep, Services, ServicesDep, need_worker, written
+from lan_session_manager.web.services import Services, ServicesDep, written
+from lan_session_manager.web.task_ids import TASK_ID
 
 router = APIRouter(prefix="/api/task")
 
@@ -42,42 +44,41 @@ async def accept(services: Services, session: SessionRecord, request: Request) -
 
 
 @router.post("/submit")
-async def submit(body: Submit, services: ServicesDep, caller: CallerDep) -> dict[str, Any]:
+async def submit(body: Submit, services: ServicesDep, access: AccessDep) -> dict[str, Any]:
     """Accept a task of the caller's session; it is on disk when the answer leaves."""
-    known = services.manager.store.read.session_of_address(str(caller.address))
-    request = services.acceptable(body.request(), known)
-    return await accept(services, await services.own_session(caller), request)
+    request = services.acceptable(body.request(), access.known_session)  # before a session is made for it
+    return await accept(services, await services.own_session(access.caller), request)
 
 
-@router.get("/{task_id}")
-async def show(task_id: str, services: ServicesDep, caller: CallerDep) -> dict[str, Any]:
+@router.get(f"/{TASK_ID}")
+async def show(task_id: str, services: ServicesDep, access: AccessDep) -> dict[str, Any]:
     """A task with everything that is known of it."""
-    return view(services, *await services.task_of(task_id, caller))
+    return view(services, access.task, access.known_session)
 
 
-@router.post("/{task_id}/complete")
+@router.post(f"/{TASK_ID}/complete")
 async def complete(
-    task_id: str, services: ServicesDep, caller: CallerDep, body: Complete | None = None
+    task_id: str, services: ServicesDep, access: AccessDep, body: Complete | None = None
 ) -> dict[str, Any]:
     """End a task on the word of the swarm worker that did it."""
-    need_worker(caller)
-    task = await written(services.manager.tasks.complete(task_id, (body or Complete(status="completed")).status))
+    task = await written(services.manager.tasks.complete(access.task.id, (body or Complete(status="completed")).status))
     return {"task_id": task.id, "status": str(task.state), "timestamp": iso(services.manager.tasks.now())}
 
 
-@router.post("/{task_id}/cancel")
-async def cancel(task_id: str, services: ServicesDep, caller: CallerDep) -> dict[str, Any]:
+@router.post(f"/{TASK_ID}/cancel")
+async def cancel(task_id: str, services: ServicesDep, access: AccessDep) -> dict[str, Any]:
     """End a task: at once while it waits, else by asking it to stop, and after a grace by ending its sandbox."""
-    task, session = await services.task_of(task_id, caller)
-    own = session is not None and session.address == str(caller.address)
+    task, session = access.task, access.known_session
+    mine = access.caller.session
+    own = not access.caller.is_admin or (session is not None and mine is not None and session.id == mine.id)
     reason = Reason.CANCELLED_BY_USER if own else Reason.CANCELLED_BY_ADMIN
     return view(services, await written(services.manager.tasks.cancel(task.id, reason)), session)
 
 
-@router.post("/{task_id}/rerun")
-async def rerun(task_id: str, services: ServicesDep, caller: CallerDep, body: Rerun | None = None) -> dict[str, Any]:
+@router.post(f"/{TASK_ID}/rerun")
+async def rerun(task_id: str, services: ServicesDep, access: AccessDep, body: Rerun | None = None) -> dict[str, Any]:
     """Run a task once more as a new one, with what the body gives in place of its own."""
-    task, session = await services.task_of(task_id, caller)
+    task, session = access.task, access.known_session
     again = services.manager.tasks.again(task, body.edits() if body else None)
     if session is None:
         raise InvalidInputError(what="This task belongs to no session, so it cannot be run again.")
@@ -85,25 +86,24 @@ async def rerun(task_id: str, services: ServicesDep, caller: CallerDep, body: Re
     return accepted
 
 
-@router.delete("/{task_id}", status_code=204)
-async def delete(task_id: str, services: ServicesDep, caller: CallerDep) -> Response:
+@router.delete(f"/{TASK_ID}", status_code=204)
+async def delete(task_id: str, services: ServicesDep, access: AccessDep) -> Response:
     """Remove an ended task with its log; the files in the workspace stay."""
-    task, _ = await services.task_of(task_id, caller)
-    await written(services.manager.tasks.delete(task.id))
+    await written(services.manager.tasks.delete(access.task.id))
     return Response(status_code=204)
 
 
-@router.get("/{task_id}/log", response_class=Response)
+@router.get(f"/{TASK_ID}/log", response_class=Response)
 async def log(
     task_id: str,
     services: ServicesDep,
-    caller: CallerDep,
+    access: AccessDep,
     after: Annotated[int, Query(ge=0, le=_MOST_BYTES)] = 0,
     follow: Annotated[int, Query(ge=0, le=1)] = 0,
     download: Annotated[int, Query(ge=0, le=1)] = 0,
 ) -> Response:
     """The log's bytes from `after` on. `X-Log-Next` is the byte that comes next; with `follow` it is `after`."""
-    task, _ = await services.task_of(task_id, caller)
+    task = access.task
     headers = {"X-Accel-Buffering": "no", **USER_BYTES}
     if download:
         headers |= attachment(f"{task.id}.log")  # an orchestrator's own id may hold any printable character

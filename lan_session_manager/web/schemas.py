@@ -103,6 +103,41 @@ class Directory(_Body):
     path: str = Field(max_length=8192, min_length=1)
 
 
+class NewUpload(_Body):
+    """A file that is to come in as many requests as it takes."""
+
+    path: str = Field(max_length=8192, min_length=1)
+    size: int = Field(ge=0, le=_MOST, description="bytes")
+    overwrite: bool = Field(True, description="replace a file of that name")
+
+
+class Enrol(_Body):
+    """What a device asks for when it has no secret yet."""
+
+    fresh: bool = Field(False, description="a new session, as the one that the address names is somebody else's")
+    program: bool = Field(False, description="the secret is to be in the answer and not in a cookie")
+    name: str | None = Field(None, max_length=200, description="1 to 40 characters")
+
+
+class Rename(_Body):
+    """A device's name."""
+
+    name: str = Field(max_length=200, description="1 to 40 characters")
+
+
+class Claim(_Body):
+    """By what a session that is carried over is claimed: one of the two."""
+
+    code: str = Field("", max_length=20, description="the six digits")
+    secret: str = Field("", max_length=200, description="what the QR code holds")
+
+
+class AdminLogin(_Body):
+    """What the owner logs in with."""
+
+    token: str = Field(max_length=500, description="the admin token")
+
+
 class Error(BaseModel):
     """Every answer that is not a success."""
 

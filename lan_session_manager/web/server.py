@@ -2,13 +2,19 @@
 
 import contextlib
 import errno
+import functools
+import resource
 import socket
+from typing import Any
 
 import uvicorn
 from fastapi import FastAPI
 
 from lan_session_manager.errors import PortError
+from lan_session_manager.tls.keeper import Tls
 from lan_session_manager.web.protocols import AbortableWebSocketProtocol, BoundedHttpProtocol
+from lan_session_manager.web.seats import Seats, most_connections
+from lan_session_manager.web.tls_port import TlsPort
 
 _SEND_BUFFER = 256 * 1024  # of the kernel for each client: one that never reads costs no more than about twice this
 _UNREAD_MS = 60_000  # a client that takes nothing for so long is gone
@@ -64,11 +70,16 @@ def _listen(family: socket.AddressFamily, address: str, port: int) -> socket.soc
     return listener
 
 
-def serve(app: FastAPI, sockets: list[socket.socket], *, debug: bool) -> None:
+def serve(app: FastAPI, sockets: list[socket.socket], *, debug: bool, tls: Tls | None = None) -> None:
     """Serve the application at the sockets until SIGTERM or SIGINT. Open connections get two seconds to end."""
+    most_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    seats = Seats(app.state.services.proxies, most_connections(most_files))
+    http: Any = functools.partial(BoundedHttpProtocol, seats=seats)
+    if tls:
+        http = functools.partial(TlsPort, http, lambda: tls.context, seats, app.state.services.rates)
     config = uvicorn.Config(
         app,
-        http=BoundedHttpProtocol,
+        http=http,
         ws=AbortableWebSocketProtocol,
         loop="uvloop",
         lifespan="on",

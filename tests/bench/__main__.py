@@ -15,10 +15,12 @@ import psutil
 from tests.bench.fairness import fairness
 from tests.bench.files import files
 from tests.bench.first_byte import first_byte
+from tests.bench.flood import flood
 from tests.bench.fuzz import fuzz
 from tests.bench.http import reads, submits
 from tests.bench.layers import layers
 from tests.bench.logs import logs
+from tests.bench.neighbours import neighbours
 from tests.bench.quota import quota
 
 MEASUREMENTS: dict[str, Callable[[Path], dict[str, Any]]] = {
@@ -30,6 +32,8 @@ MEASUREMENTS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "fairness": fairness,
     "layers": layers,
     "logs": logs,
+    "flood": flood,
+    "neighbours": neighbours,
     "fuzz": fuzz,
 }
 

@@ -242,3 +242,22 @@ def test_images_together_leave_the_host_its_reserve(small_disk: Path) -> None:
         assert small.put("/api/workspace/127.0.0.1/files/inputs/a", content=b"x").status_code in (201, 507)
         small.post(f"/api/task/{task_id}/cancel")
         ended(small, task_id)
+
+
+def test_an_upload_goes_on_in_its_image_after_the_server_was_killed(tmp_path: Path) -> None:
+    data = os.urandom(12 * MB)
+    kind = {"Content-Type": "application/partial-upload"}
+    room = "/api/workspace/127.0.0.1"
+    with start_server(tmp_path, env=HARD) as first:
+        with device(first) as client:
+            body = {"path": "inputs/a.bin", "size": len(data)}
+            place = client.post(f"{room}/uploads", json=body).headers["location"]
+            client.patch(place, content=data[: 5 * MB], headers={**kind, "Upload-Offset": "0"}).raise_for_status()
+            assert client.post(f"{room}/uploads", json=body).status_code == 413
+            first.kill9()
+        with start_server(tmp_path, env=HARD) as second, device(second) as client:
+            assert client.head(place).headers["upload-offset"] == str(5 * MB)
+            assert client.post(f"{room}/uploads", json=body).status_code == 413
+            rest = client.patch(place, content=data[5 * MB :], headers={**kind, "Upload-Offset": str(5 * MB)})
+            assert rest.status_code == 201, rest.text
+            assert client.get(f"{room}/files/inputs/a.bin").content == data

@@ -1,11 +1,15 @@
 """A server that dies leaves its tasks running; the next one goes on with them."""
 
+import contextlib
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.integration.clients import dashboard, device, ended, submit, wait_for
+from lan_session_manager import LANSessionManager
+from lan_session_manager.sandbox.box import opaque_id
+from tests.integration.clients import PATIENCE_S, dashboard, device, ended, submit, wait_for
 from tests.server import remove_leftovers, start_server
 
 
@@ -80,6 +84,28 @@ def test_sigterm_ends_the_server_and_not_its_tasks_and_tells_the_dashboards(plac
         again.stop()
 
 
+def test_what_is_kept_of_a_deleted_task_goes_though_the_server_died_before_it_was(place: Path) -> None:
+    server = start_server(place)
+    with device(server) as client:
+        deleted, kept = (ended(client, submit(client, "echo whale"))["task_id"] for _ in range(2))
+    server.kill9()
+    # All that a server does in one step: the rest of it comes after, and never came.
+    with contextlib.closing(LANSessionManager(server.data_dir)) as manager:
+        manager.tasks.delete(deleted).result()
+    directories = {task_id: log_directory(place, task_id) for task_id in (deleted, kept)}
+    assert all(directory.exists() for directory in directories.values())
+    again = start_server(place)
+    try:
+        end = time.monotonic() + PATIENCE_S
+        while directories[deleted].exists():
+            assert time.monotonic() < end
+            time.sleep(0.05)
+        with device(again) as client:
+            assert client.get(f"/api/task/{kept}/log").text == "whale\n"
+    finally:
+        again.stop()
+
+
 def test_two_servers_do_not_run_over_one_directory(place: Path) -> None:
     with start_server(place), pytest.raises(AssertionError, match="another server runs over it"):
         start_server(place)
@@ -92,13 +118,14 @@ def wait_for_line(client: object, task_id: str) -> None:
             return
 
 
+def log_directory(place: Path, task_id: str) -> Path:
+    """Where everything is that is kept of a task."""
+    return place / "user_sessions" / ".lan_session_manager" / "boxes" / opaque_id(task_id)
+
+
 def wait_until_ended_on_disk(place: Path, task_id: str) -> None:
     """Wait until the monitor has written the task's exit code, with no server there."""
-    import time
-
-    from lan_session_manager.sandbox.box import opaque_id
-
-    directory = place / "user_sessions" / ".lan_session_manager" / "boxes" / opaque_id(task_id)
+    directory = log_directory(place, task_id)
     end = time.monotonic() + 30
     while not any(path.is_file() and path.stat().st_size for path in directory.glob("exits/*")):
         assert time.monotonic() < end, [str(path) for path in directory.rglob("*")]

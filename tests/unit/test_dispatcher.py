@@ -1,6 +1,7 @@
 """Every started task gets its one end, whatever fails on the way there."""
 
 import asyncio
+import errno
 import time
 from collections.abc import AsyncIterator, Collection
 from pathlib import Path
@@ -8,12 +9,14 @@ from pathlib import Path
 import pytest
 
 from lan_session_manager import dispatcher as dispatcher_module
+from lan_session_manager import shortage
 from lan_session_manager.diskwatch import DiskWatch
 from lan_session_manager.dispatcher import Dispatcher
-from lan_session_manager.engine.base import Ending, Job, Lease, LogPiece, Usage
+from lan_session_manager.engine.base import BoxStartError, Ending, Job, Lease, LogPiece, Usage
 from lan_session_manager.feed import Feed
 from lan_session_manager.manager import LANSessionManager
 from lan_session_manager.states import Reason, TaskState
+from lan_session_manager.store.records import EventKind
 
 
 class _FaultyEngine:
@@ -67,6 +70,26 @@ class _FaultyEngine:
     async def close(self) -> None: ...
 
 
+class _ShortOfDescriptors(_FaultyEngine):
+    """A machine that has no descriptor for the first so many starts."""
+
+    def __init__(self, fails: int, manager: LANSessionManager) -> None:
+        super().__init__()
+        self.fails = fails
+        self.asked = 1
+        self.seen: list[str] = []
+        self.manager = manager
+
+    async def start(self, job: Job) -> Lease:
+        self.started.append(job.task_id)
+        task = self.manager.store.read.task(job.task_id)
+        assert task is not None
+        self.seen.append(task.detail)
+        if len(self.started) <= self.fails:
+            raise BoxStartError("The task could not be started.") from OSError(errno.EMFILE, "Too many open files")
+        return Lease(job.task_id, "boot", 1, 1, 1, time.time(), time.time() + 60)
+
+
 async def _run_until_ended(manager: LANSessionManager, engine: _FaultyEngine, task_id: str) -> TaskState:
     feed = Feed(manager.store)
     disk = DiskWatch(manager.data_dir, manager.sessions, engine, 0)
@@ -96,5 +119,69 @@ def test_a_task_is_followed_to_its_end_through_faults_that_nobody_has_foreseen(
         assert asyncio.run(_run_until_ended(manager, engine, task_id)) is TaskState.COMPLETED
         assert engine.started == [task_id] * 3
         assert engine.asked == 2
+    finally:
+        manager.close()
+
+
+@pytest.mark.parametrize(("fails", "state", "starts"), [(2, TaskState.COMPLETED, 3), (99, TaskState.FAILED, 4)])
+def test_a_start_for_which_the_machine_had_no_descriptors_is_tried_again_so_many_times(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: int, state: TaskState, starts: int
+) -> None:
+    monkeypatch.setattr(shortage, "WAITS_S", (0.01, 0.01, 0.01))
+    manager = LANSessionManager(tmp_path)
+    engine = _ShortOfDescriptors(fails, manager)
+    try:
+        task_id = manager.submit_task("10.0.0.1", "true", runner="shell")
+        assert asyncio.run(_run_until_ended(manager, engine, task_id)) is state
+        assert engine.started == [task_id] * starts
+        assert set(engine.seen) == {""}, "what was said of the last try is gone once there is another"
+        events = manager.store.read.events_after(0, 100)
+        assert sum(event.kind is EventKind.TASK_REQUEUED for event in events) == min(fails, starts - 1)
+        task = manager.store.read.task(task_id)
+        assert task is not None
+        assert (task.reason is Reason.START_FAILED) == (state is TaskState.FAILED)
+    finally:
+        manager.close()
+
+
+def test_a_task_that_is_put_off_says_why_and_is_not_tried_before_its_time() -> None:
+    later = shortage.Later()
+    now = 100.0
+    for wait in shortage.WAITS_S:
+        assert later.put_off("a", now) == wait
+        assert later.waits("a", now + wait - 0.01)
+        assert not later.waits("a", now + wait)
+        assert not later.waits("b", now)
+    assert later.put_off("a", now) is None
+    assert later.put_off("a", now) == shortage.WAITS_S[0], "another task of that id begins anew"
+    later.forget("a")
+    assert not later.waits("a", now)
+
+
+def test_a_shortage_is_seen_behind_what_it_became() -> None:
+    def fail() -> None:
+        try:
+            raise OSError(errno.ENFILE, "Too many open files in system")
+        except OSError:
+            raise ValueError("the runtime cannot be run") from None
+
+    with pytest.raises(ValueError, match="runtime") as failed:
+        fail()
+    assert shortage.is_shortage(failed.value)
+    assert not shortage.is_shortage(OSError(errno.ENOENT, "No such file"))
+    assert not shortage.is_shortage(None)
+
+
+def test_a_task_that_is_to_stop_is_not_put_back(tmp_path: Path) -> None:
+    manager = LANSessionManager(tmp_path)
+    try:
+        tasks = manager.tasks
+        stopped, other = (manager.submit_task("10.0.0.1", "true", runner="shell") for _ in range(2))
+        for task_id in (stopped, other):
+            tasks.start(task_id, "full").result()
+        tasks.cancel(stopped, Reason.CANCELLED_BY_USER).result()
+        assert tasks.put_back(stopped, "why").result().state is TaskState.CANCELLED
+        back = tasks.put_back(other, "why").result()
+        assert (back.state, back.detail, back.started_at) == (TaskState.QUEUED, "why", None)
     finally:
         manager.close()

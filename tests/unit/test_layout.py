@@ -13,10 +13,11 @@ PACKAGE = "lan_session_manager"
 LEVELS = (
     {"version", "errors", "states", "addresses", "hosts", "destinations", "settings"},
     {"store"},
-    {"workspace", "logs", "sandbox", "egress", "machine", "names", "banner"},
-    {"allowances", "sessions", "tasks", "activity", "schedule", "runners", "identity", "feed", "exposure", "audit"},
+    {"workspace", "logs", "sandbox", "egress", "machine", "names", "tls", "banner"},
+    {"allowances", "sessions", "tasks", "activity", "schedule", "runners", "identity", "feed", "exposure"}
+    | {"audit", "connections"},
     {"engine"},
-    {"dispatcher", "diskwatch", "growth", "keptlogs"},
+    {"dispatcher", "diskwatch", "growth", "keptlogs", "shortage"},
     {"manager"},
     {""},  # the package itself: the public names of the contract
     {"web", "doctor"},

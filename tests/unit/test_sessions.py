@@ -23,6 +23,14 @@ def test_a_session_has_its_workspace_on_disk(manager: LANSessionManager) -> None
     assert json.loads((session.workspace / "session.json").read_text())["ip"] == IP
 
 
+def test_a_visit_alone_makes_no_directory(manager: LANSessionManager) -> None:
+    before = set(manager.data_dir.iterdir())
+    manager.get_user_dashboard_data(IP)
+    manager.submit_task(IP, "count")
+    manager.cleanup_session(IP)
+    assert set(manager.data_dir.iterdir()) == before
+
+
 def test_creating_again_refreshes_the_live_session(manager: LANSessionManager, clock: Clock) -> None:
     first = manager.create_session(IP)
     clock.forward(60)

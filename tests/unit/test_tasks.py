@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from lan_session_manager import LANSessionManager
 from lan_session_manager.errors import (
+    ConflictError,
     IllegalMoveError,
     InvalidInputError,
     LimitTooHighError,
@@ -200,6 +201,38 @@ def test_a_number_whose_id_an_orchestrator_has_reported_is_passed_over(manager: 
     first = _submit(manager)
     manager.activity_tracker.tag_task("user_192_168_1_100_task_002", "USER_TRIGGERED", IP)
     assert [first.number, _submit(manager).number, _submit(manager).number] == [1, 3, 4]
+
+
+def test_an_id_that_was_given_never_comes_back_for_another_task(manager: LANSessionManager) -> None:
+    tracker = manager.activity_tracker
+    given = _submit(manager).id
+    manager.tasks.cancel(given, Reason.CANCELLED_BY_USER).result()
+    manager.tasks.delete(given).result()
+    with pytest.raises(ConflictError, match="name of your own"):
+        tracker.tag_task(given, "USER_TRIGGERED", IP)
+    reported = "user_192_168_1_100_task_007"
+    tracker.tag_task(reported, "USER_TRIGGERED", IP)
+    tracker.complete_task(reported)
+    manager.tasks.delete(reported).result()
+    with pytest.raises(ConflictError):
+        tracker.tag_task(reported, "USER_TRIGGERED", IP)
+    assert _submit(manager).number == 8
+
+
+@pytest.mark.parametrize(
+    ("task_id", "ip"),
+    [
+        ("user_192_168_1_101_task_001", IP),
+        ("user_192_168_1_101_task_001", None),
+        ("user_192_168_1_100_task_1000000000000000000000", IP),
+    ],
+)
+def test_nobody_reports_work_under_the_ids_of_another_session(
+    manager: LANSessionManager, task_id: str, ip: str | None
+) -> None:
+    manager.create_session("192.168.1.101")
+    with pytest.raises(ConflictError):
+        manager.activity_tracker.tag_task(task_id, "USER_TRIGGERED" if ip else "SWARM_AUTO", ip)
 
 
 def test_a_command_longer_than_the_kernel_takes_is_refused(manager: LANSessionManager) -> None:

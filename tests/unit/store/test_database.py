@@ -62,7 +62,7 @@ def test_a_result_that_was_answered_is_there_after_the_process_is_gone(path: Pat
 def test_opening_twice_migrates_once(path: Path) -> None:
     for _ in range(2):
         store = Store(path)
-        _session(store, "10.0.0.1") if store.read.session_of_address("10.0.0.1") is None else None
+        _session(store, "10.0.0.1") if store.read.last_session_at("10.0.0.1") is None else None
         store.close()
     store = Store(path)
     assert store.read.live_session_count() == 1
@@ -219,6 +219,9 @@ def test_the_hot_reads_use_an_index(path: Path, store: Store) -> None:
         "SELECT 1 FROM tasks WHERE session_id = 'a' AND state IN ('queued', 'running')",
         "SELECT 1 FROM events WHERE session_id = 'a' AND id > 5 ORDER BY id",
         "SELECT 1 FROM sessions WHERE address = 'a' AND state <> 'ended'",
+        "SELECT 1 FROM bindings JOIN sessions ON id = session_id WHERE bindings.address = 'a' AND state <> 'ended'",
+        "SELECT 1 FROM bindings JOIN sessions ON id = session_id WHERE mac = 'a' AND state <> 'ended'",
+        "SELECT 1 FROM devices JOIN sessions ON sessions.id = session_id WHERE token_hash = 'a'",
     ):
         plan = " ".join(row[3] for row in connection.execute("EXPLAIN QUERY PLAN " + query))
         assert "SEARCH" in plan, (query, plan)

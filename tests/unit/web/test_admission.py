@@ -182,6 +182,8 @@ def test_json_comes_in_as_it_is_spelled() -> None:
         ("PUT", "/api/workspace/192.168.1.9/files/inputs/a", True),
         ("PUT", "/api/workspace/192.168.1.9/files/a\nb", True),
         ("POST", "/api/workspace/192.168.1.9/files/inputs/a", False),
+        ("POST", "/api/workspace/192.168.1.9/uploads", False),
+        ("PUT", "/api/workspace/192.168.1.9/uploads/a", False),
         ("POST", "/api/workspace/files/directory", False),
         ("POST", "/api/workspace/files/validate", False),
         ("PUT", "/api/admin/session/files/limits", False),
@@ -194,6 +196,50 @@ def test_only_an_upload_takes_bytes_of_any_size_and_type(method: str, path: str,
     scope["path"] = path
     assert takes_bytes(scope) is is_upload
     assert _verdict(scope) == ("in" if is_upload else "content_type")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "kind"),
+    [
+        ("PATCH", "/api/workspace/192.168.1.9/uploads/a", "application/partial-upload"),
+        ("POST", "/api/workspace/192.168.1.9/files", "multipart/form-data; boundary=x"),
+    ],
+)
+def test_a_part_of_a_file_and_a_form_are_of_any_size_and_of_their_own_type(method: str, path: str, kind: str) -> None:
+    def verdict(*kinds: str) -> str:
+        headers = [("host", HERE), ("content-length", "5"), *(("content-type", each) for each in kinds)]
+        scope = _scope(headers, method)
+        scope["path"] = path
+        assert takes_bytes(scope)
+        return _verdict(scope)
+
+    assert verdict(kind) == "in"
+    for kinds in ((), ("application/json",), ("text/plain",), (kind, kind), ("application/x-www-form-urlencoded",)):
+        assert verdict(*kinds) == "content_type", kinds
+
+
+def _form(*headers: tuple[str, str]) -> str:
+    scope = _scope([("host", HERE), ("content-type", "multipart/form-data; boundary=x"), *headers], "POST")
+    scope["path"] = "/api/workspace/192.168.1.9/files"
+    return _verdict(scope)
+
+
+def test_a_form_comes_from_our_own_page_or_from_no_browser() -> None:
+    assert _form() == "in"
+    assert _form(("origin", f"http://{HERE}")) == "in"
+    assert _form(("origin", f"http://{HERE}"), ("cookie", "a=b"), ("sec-fetch-site", "same-origin")) == "in"
+    for refused in (
+        [("origin", "http://evil.example")],
+        [("origin", "null")],
+        [("cookie", "a=b")],
+        [("sec-fetch-site", "none")],
+        [("sec-fetch-site", "same-origin")],
+        [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")],
+        [("referer", "http://evil.example/")],
+        [("origin", f"http://{HERE}"), ("sec-fetch-site", "cross-site")],
+        [("origin", f"http://{HERE}"), ("origin", f"http://{HERE}")],
+    ):
+        assert _form(*refused) == "cross_site", refused
 
 
 def test_what_a_proxy_says_is_believed_from_a_proxy_only() -> None:

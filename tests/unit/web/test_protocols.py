@@ -1,6 +1,7 @@
 """A peer is known by its whole address."""
 
 import asyncio
+import functools
 import socket
 from collections.abc import Callable
 
@@ -9,6 +10,7 @@ import uvicorn
 from uvicorn.server import ServerState
 
 from lan_session_manager.web.protocols import AbortableWebSocketProtocol, BoundedHttpProtocol
+from lan_session_manager.web.seats import Seats
 
 
 async def _app(scope: object, receive: object, send: object) -> None:
@@ -24,6 +26,9 @@ class _Socket:
     def getpeername(self) -> tuple[str, int, int, int]:
         return "fe80::99", 40000, 0, self.scope_id
 
+    def fileno(self) -> int:
+        return 7
+
     def getsockname(self) -> tuple[str, int, int, int]:
         return "fe80::1", 5000, 0, self.scope_id
 
@@ -37,7 +42,9 @@ class _Transport(asyncio.Transport):
         pass
 
 
-@pytest.mark.parametrize("make", [BoundedHttpProtocol, AbortableWebSocketProtocol])
+@pytest.mark.parametrize(
+    "make", [functools.partial(BoundedHttpProtocol, seats=Seats(frozenset())), AbortableWebSocketProtocol]
+)
 def test_a_link_local_peer_has_the_zone_of_its_link(
     make: Callable[..., BoundedHttpProtocol | AbortableWebSocketProtocol],
 ) -> None:
