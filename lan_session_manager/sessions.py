@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 
 from lan_session_manager import runners
 from lan_session_manager.addresses import Address
@@ -17,6 +18,7 @@ from lan_session_manager.store import Store, Transaction
 from lan_session_manager.store.records import DeviceKind, DeviceRecord, SessionRecord
 from lan_session_manager.workspace import Quota, Workspace, Workspaces
 
+_REMOVED_AT_ONCE = 1000
 _TOUCH_S = 5.0  # how much older than now the noted activity may be: a write a request would be too many
 
 
@@ -174,6 +176,20 @@ class Sessions:
         for session in expired:
             self.write_facts(session)
         return expired
+
+    def make_room(self) -> int:
+        """Remove sessions that were only looked at where user ids are scarce, and give how many. Waits for the disk.
+
+        Else whoever has many addresses could use them up for all. Those that were not there for longest go first.
+        """
+        removed = 0
+        if self._store.read.session_count() * 2 > last_slot() + 1:
+            for session in self._store.read.unused_sessions(_REMOVED_AT_ONCE):
+                if not self.workspace(session).is_made:
+                    removed += self._store.write(
+                        partial(Transaction.remove_unused_session, session_id=session.id)
+                    ).result()
+        return removed
 
     def expire(self, session_id: str) -> Future[SessionRecord | None]:
         """Expire a session now: what waits is cancelled, what runs is stopped, files stay. None when it is not live."""

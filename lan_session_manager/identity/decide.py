@@ -4,6 +4,7 @@
 |---|---|---|---|
 | known | anything | anything | its device, and so in the session that the device opens |
 | none, or not known | nobody, as it is shared | | asked for a device |
+| none, or not known | another session, or nothing | the one for which it named a session before | in that session |
 | none, or not known | a session, no MAC noted | | in that session |
 | none, or not known | a session, with a MAC | the same one | in that session |
 | none, or not known | a session, with a MAC | another one, or routed now | somebody new |
@@ -11,7 +12,7 @@
 | none, or not known | nothing | of one live session at the other kind of IP | in that session |
 | none, or not known | nothing | nothing like it | somebody new |
 
-With LSM_IDENTITY=device all rows but the first are "asked for a device".
+The first row that fits holds. With LSM_IDENTITY=device all rows but the first are "asked for a device".
 """
 
 from collections.abc import Collection
@@ -49,6 +50,7 @@ class Known:
 
     device: DeviceRecord | None = None  # with the token that was sent
     binding: BindingRecord | None = None  # of the address
+    former: str | None = None  # the session that the address named for this MAC until another host took the address
     of_mac: tuple[BindingRecord, ...] = ()  # where the MAC was seen; needed only where the address names nothing
 
 
@@ -90,13 +92,15 @@ def decide(seen: Seen, known: Known) -> Verdict:
     bound = known.binding
     if seen.needs_device or (bound is not None and bound.is_shared):
         return Verdict(Answer.DEVICE_NEEDED)
+    if bound is not None and bound.mac is not None and bound.mac == seen.mac:
+        return Verdict(Answer.KNOWN, bound.session_id)
+    if known.former is not None:
+        return Verdict(Answer.KNOWN, known.former, Bind(seen.mac))
     if bound is None:
         same = _of_other_family(seen, known.of_mac)
         return Verdict(Answer.KNOWN if same else Answer.NEW, same, Bind(seen.mac))
     if bound.mac is None:
         return Verdict(Answer.KNOWN, bound.session_id, Bind(seen.mac, bound.device_id) if seen.mac else None)
-    if bound.mac == seen.mac:
-        return Verdict(Answer.KNOWN, bound.session_id)
     if seen.mac is None and seen.is_on_link:
         return Verdict(Answer.WAIT)
     return Verdict(Answer.NEW, None, Bind(seen.mac))
@@ -119,7 +123,8 @@ def _taken_along(seen: Seen, device: DeviceRecord, bound: BindingRecord | None) 
     if bound.is_shared:
         return None
     if bound.session_id == device.session_id:
-        now = Bind(seen.mac or bound.mac, bound.device_id or device.id)
+        is_its_mac = seen.mac not in (None, bound.mac)  # so that what is noted goes with this device, if it goes
+        now = Bind(seen.mac or bound.mac, device.id if is_its_mac else bound.device_id or device.id)
         return None if now == Bind(bound.mac, bound.device_id) else now
     if is_lost and bound.mac is not None:
         return None  # what is noted keeps others out

@@ -10,7 +10,7 @@ from lan_session_manager.addresses import Address
 from lan_session_manager.errors import BusyError, DeviceNeededError
 from lan_session_manager.identity.decide import Answer, Bind, Known, Seen, Share, Verdict, decide, decide_fresh
 from lan_session_manager.store import Reads, Transaction
-from lan_session_manager.store.records import DeviceKind, DeviceRecord, SessionRecord
+from lan_session_manager.store.records import BindingRecord, DeviceKind, DeviceRecord, SessionRecord
 
 
 @dataclass(frozen=True)
@@ -25,18 +25,23 @@ class Look:
 
 
 def look(reads: Reads, seen: Seen) -> Look:
-    """Whom a request is of. Two reads; one more where a session of the same MAC may be known."""
+    """Whom a request is of. Two reads; one more, or two, where a session of the same MAC may be known."""
     proven = reads.device_of_token(seen.token_hash) if seen.token_hash else None
     named = reads.binding(str(seen.address))
     device = proven[0] if proven else None
     binding = named[0] if named else None
-    of_mac = tuple(reads.bindings_of_mac(seen.mac)) if seen.mac and not device and not binding else ()
-    verdict = decide(seen, Known(device, binding, of_mac))
+    former: SessionRecord | None = None
+    of_mac: tuple[BindingRecord, ...] = ()
+    if seen.mac and not device and (binding is None or not (binding.is_shared or binding.mac == seen.mac)):
+        former = reads.former_session(str(seen.address), seen.mac)
+        of_mac = () if binding or former else tuple(reads.bindings_of_mac(seen.mac))
+    verdict = decide(seen, Known(device, binding, former.id if former else None, of_mac))
     session: SessionRecord | None = None
     if verdict.answer is Answer.KNOWN:
-        found = proven or named
-        session = found[1] if found else reads.session(verdict.session_id or "")
-    is_by_mac = verdict.answer is Answer.KNOWN and device is None and binding is None
+        session = proven[1] if proven else former
+        if session is None:
+            session = named[1] if named else reads.session(verdict.session_id or "")
+    is_by_mac = verdict.answer is Answer.KNOWN and device is None and binding is None and former is None
     return Look(verdict, session, device, binding is not None and binding.is_shared, is_by_mac)
 
 

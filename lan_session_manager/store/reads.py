@@ -164,6 +164,16 @@ class Reads:
         row = self._one(f"SELECT {_BINDING_COLUMNS}, {_SESSION_COLUMNS} {_BOUND} WHERE bindings.address = ?", address)
         return (_binding(row[:7]), _joined_session(row[7:])) if row else None
 
+    def former_session(self, address: str, mac: str) -> SessionRecord | None:
+        """The session that the address named for a host with that MAC, until it was taken; not one that is over."""
+        row = self._one(
+            f"""{_SESSION} WHERE state <> 'ended'
+                AND id = (SELECT session_id FROM former_bindings WHERE former_bindings.address = ? AND mac = ?)""",
+            address,
+            mac,
+        )
+        return _session(row) if row else None
+
     def bindings_of_mac(self, mac: str) -> list[BindingRecord]:
         """What the addresses name at which that MAC address was seen."""
         rows = self._all(f"SELECT {_BINDING_COLUMNS} {_BOUND} WHERE mac = ? ORDER BY bindings.address", mac)
@@ -230,9 +240,27 @@ class Reads:
         return {row["name"] for row in rows}
 
     def next_user_slot(self) -> int:
-        """The lowest number above all user slots that were ever given."""
-        row = self._one("SELECT coalesce(max(user_slot), -1) + 1 AS slot FROM sessions")
+        """The lowest user slot that no session has; one that had files keeps its slot for good."""
+        row = self._one(
+            """SELECT min(slot) AS slot FROM (
+                   SELECT 0 AS slot UNION ALL SELECT user_slot + 1 FROM sessions
+               ) WHERE slot NOT IN (SELECT user_slot FROM sessions)"""
+        )
         return int(row["slot"]) if row else 0
+
+    def session_count(self) -> int:
+        """How many sessions there are, in whatever state."""
+        row = self._one("SELECT count(*) AS n FROM sessions")
+        return int(row["n"]) if row else 0
+
+    def unused_sessions(self, most: int) -> list[SessionRecord]:
+        """Expired sessions that never had a task, `most` at once, those that were not there for longest first."""
+        rows = self._all(
+            f"""{_SESSION} WHERE state = 'expired' AND next_number = 1 AND total_tasks = 0
+                ORDER BY last_activity LIMIT ?""",
+            most,
+        )
+        return [_session(row) for row in rows]
 
     def live_sessions(self) -> list[SessionRecord]:
         """All live sessions, by address; of one address the oldest first."""

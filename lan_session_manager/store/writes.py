@@ -43,6 +43,7 @@ _TASK_CHANGES = frozenset(
 
 KEPT_DEVICES = 100  # of one session
 KEPT_ADDRESSES = 100  # that name one session
+KEPT_FORMER = 100  # that named one session before others took them, and MACs for which one address named another one
 LISTED = 1000  # connections of one task that have a row each
 _KEPT = 200_000  # rows of all tasks: about 40 MB
 _KEPT_OF_SESSION = 20_000
@@ -90,7 +91,11 @@ class Transaction(Reads):
         return self._known_session(session_id)
 
     def bind(self, address: str, session_id: str, now: float, *, mac: str | None, device_id: str | None) -> None:
-        """Have the address name the session from now on, and nothing that was noted of it before."""
+        """Have the address name the session from now on, and nothing that was noted of it before.
+
+        Of another host that it takes the address from, what it named for that one's MAC stays known.
+        """
+        self._keep_former(address, session_id, mac)
         self._connection.execute(
             "INSERT OR REPLACE INTO bindings (address, session_id, device_id, mac, seen_at) VALUES (?, ?, ?, ?, ?)",
             (address, session_id, device_id, mac, now),
@@ -103,8 +108,31 @@ class Transaction(Reads):
             (session_id, address, KEPT_ADDRESSES),
         )
 
+    def _keep_former(self, address: str, session_id: str, mac: str | None) -> None:
+        taken = self._one(
+            """SELECT session_id, mac, seen_at FROM bindings WHERE address = ?1 AND is_shared = 0
+               AND session_id <> ?2 AND mac IS NOT NULL AND mac IS NOT ?3""",
+            address,
+            session_id,
+            mac,
+        )
+        if taken is not None:
+            self._connection.execute(
+                "INSERT OR REPLACE INTO former_bindings (address, mac, session_id, seen_at) VALUES (?, ?, ?, ?)",
+                (address, taken["mac"], taken["session_id"], taken["seen_at"]),
+            )
+            for column, value in (("session_id", taken["session_id"]), ("address", address)):
+                self._connection.execute(
+                    f"""DELETE FROM former_bindings WHERE {column} = ?1 AND (address, mac) IN (
+                           SELECT address, mac FROM former_bindings WHERE {column} = ?1
+                           ORDER BY seen_at DESC, address, mac LIMIT -1 OFFSET ?2)""",
+                    (value, KEPT_FORMER),
+                )
+        self._connection.execute("DELETE FROM former_bindings WHERE address = ? AND mac = ?", (address, mac))
+
     def share(self, address: str, now: float) -> None:
-        """Have the address name nobody from now on."""
+        """Have the address name nobody from now on, whatever it named before."""
+        self._connection.execute("DELETE FROM former_bindings WHERE address = ?", (address,))
         self._connection.execute("UPDATE bindings SET is_shared = 1, seen_at = ? WHERE address = ?", (now, address))
 
     def touch_binding(self, address: str, now: float) -> None:
@@ -171,7 +199,8 @@ class Transaction(Reads):
         """Have the device's addresses not name its session any more; gives them.
 
         `at_its_address` says when that holds for the one where it was seen last. An address that is shared stays so:
-        else it would name the next one who comes.
+        else it would name the next one who comes. No address leads back to the session for what it was before: it is
+        not noted which of its devices was there.
         """
         gone = self._all(
             f"""DELETE FROM bindings WHERE session_id = ?1 AND is_shared = 0 AND (
@@ -183,12 +212,35 @@ class Transaction(Reads):
             device.address,
             device.mac,
         )
+        gone += self._all("DELETE FROM former_bindings WHERE session_id = ? RETURNING address", device.session_id)
         return [row["address"] for row in gone]
 
     def _leave_session(self, device: DeviceRecord, addresses: list[str], now: float) -> None:
         self.add_event(
             now, EventKind.DEVICE_FORGOTTEN, device.session_id, None, device_id=device.id, addresses=addresses
         )
+
+    def remove_unused_session(self, session_id: str) -> bool:
+        """Remove an expired session that was only looked at, with its devices; gives whether it was one.
+
+        It had no task, the owner gave it nothing, and nobody else depends on it: no guest, no device that is a guest
+        elsewhere, no address that is shared. Whether it has files the caller knows.
+        """
+        row = self._one(
+            """SELECT 1 FROM sessions WHERE id = ?1 AND state = 'expired' AND next_number = 1 AND total_tasks = 0
+                   AND NOT EXISTS (SELECT 1 FROM tasks WHERE session_id = ?1)
+                   AND NOT EXISTS (SELECT 1 FROM session_limits WHERE session_id = ?1)
+                   AND NOT EXISTS (SELECT 1 FROM devices WHERE session_id = ?1 AND home_session_id <> ?1)
+                   AND NOT EXISTS (SELECT 1 FROM devices WHERE session_id <> ?1 AND home_session_id = ?1)
+                   AND NOT EXISTS (SELECT 1 FROM bindings WHERE session_id = ?1 AND is_shared = 1)""",
+            session_id,
+        )
+        if row is None:
+            return False
+        for table in ("bindings", "former_bindings", "devices"):
+            self._connection.execute(f"DELETE FROM {table} WHERE session_id = ?", (session_id,))
+        self._connection.execute("DELETE FROM sessions WHERE id = ?", (session_id,))
+        return True
 
     def add_numbered_task(self, session_id: str, new: NewTask, now: float) -> TaskRecord:
         """Accept a task under the session's next number, queued."""

@@ -160,6 +160,8 @@ def _sweep(services: Services, hub: Hub) -> Callable[[], Awaitable[None]]:
         while True:
             await asyncio.sleep(_SWEEP_S)
             hub.keep_open()  # before each look, so that neither a short timeout nor a clock that is set expires them
+            if removed := await asyncio.to_thread(services.manager.sessions.make_room):
+                _log.warning("%d sessions that were only looked at were removed: user ids are scarce", removed)
             for session in await asyncio.to_thread(services.manager.sessions.expire_idle):
                 _log.info("session %s expired", session.name)
                 try:

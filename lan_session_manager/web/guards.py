@@ -11,6 +11,7 @@ from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from lan_session_manager.audit import escaped
 from lan_session_manager.errors import (
     BusyError,
     InternalError,
@@ -125,7 +126,8 @@ def add_error_handlers(app: FastAPI) -> None:
     @app.exception_handler(LSMError)
     async def _known(request: HTTPConnection, error: LSMError) -> Response:
         if error.status >= 500:
-            _log.warning("%s %s: %s", request.scope.get("method", "WS"), request.url.path, error.__cause__ or error)
+            where = escaped(f"{request.scope.get('method', 'WS')} {request.url.path}")
+            _log.warning("%s: %s", where, error.__cause__ or error)
         return error_response(error)
 
     @app.exception_handler(RequestValidationError)

@@ -119,6 +119,7 @@ POLICY: Mapping[str, Rule] = MappingProxyType(
         "POST /api/device/leave": Rule(SELF, rate=Rate.CHANGE, audited=True),
         "GET /api/sessions/all": Rule(ADMIN, audited=True),
         "GET /admin": Rule(ANYONE),
+        "GET /admin/login": Rule(ANYONE, rate=Rate.READ),
         "POST /admin/login": Rule(ANYONE, rate=Rate.CHANGE),  # writes to the audit log by itself
         "POST /admin/logout": Rule(ANYONE, rate=Rate.CHANGE),
         **_by_token_and_by_cookie(

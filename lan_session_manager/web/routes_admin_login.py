@@ -40,6 +40,12 @@ async def login(body: AdminLogin, request: Request, services: ServicesDep, acces
     return response
 
 
+@router.get("/admin/login")
+async def is_logged_in(access: AccessDep) -> dict[str, Any]:
+    """Whether the request's cookie is that of a login."""
+    return {"is_logged_in": access.caller.is_admin}
+
+
 @router.post("/admin/logout", status_code=204)
 async def logout(request: Request, services: ServicesDep, access: AccessDep) -> Response:
     """End the login of the request's cookie, if there is one."""

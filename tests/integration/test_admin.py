@@ -28,6 +28,7 @@ def page(server: Server) -> Iterator[httpx.Client]:
         client.headers["Origin"] = server.url
         answer = client.post("/admin/login", json={"token": server.admin_token})
         assert answer.status_code == 200, answer.text
+        assert client.get("/admin/login").json() == {"is_logged_in": True}
         yield client
 
 
@@ -49,6 +50,7 @@ def test_the_page_is_there_for_everybody_and_shows_nothing_by_itself(server: Ser
         assert answer.status_code == 200
         assert answer.headers["content-type"].startswith("text/html")
         assert "unsafe-inline" not in answer.headers["content-security-policy"]
+        assert client.get("/admin/login").json() == {"is_logged_in": False}
 
 
 @pytest.mark.parametrize("name", OPERATIONS)

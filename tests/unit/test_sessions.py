@@ -2,13 +2,16 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
-from lan_session_manager import LANSessionManager
+from lan_session_manager import LANSessionManager, sessions
 from lan_session_manager.addresses import parse_address
 from lan_session_manager.errors import AddressError
 from lan_session_manager.states import Reason, SessionState, TaskState
+from lan_session_manager.store import Transaction
+from lan_session_manager.store.records import LimitsRecord
 from lan_session_manager.tasks import Request
 from tests.unit.conftest import Clock
 
@@ -113,6 +116,45 @@ def test_a_name_is_never_given_twice(manager: LANSessionManager) -> None:
     assert second.session_id != first.session_id
     assert second.workspace.name == "192_168_1_100-2"
     assert manager.submit_task(IP, "Write a report") == "user_192_168_1_100-2_task_001"
+
+
+def test_a_session_that_was_only_looked_at_goes_when_user_ids_are_scarce(
+    make_manager: Callable[..., LANSessionManager], clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manager = make_manager(session_timeout_minutes=1)
+    for number in range(1, 6):
+        manager.get_user_dashboard_data(f"10.0.0.{number}")
+    kept = manager.create_session(IP)
+    clock.forward(61)
+    assert len(manager.sessions.expire_idle()) == 6
+    read = manager.store.read
+    assert manager.sessions.make_room() == 0
+    assert read.session_count() == 6
+    monkeypatch.setattr(sessions, "last_slot", lambda: 10)
+    assert manager.sessions.make_room() == 5
+    assert [read.last_session_at(f"10.0.0.{number}") for number in range(1, 6)] == [None] * 5
+    assert read.next_user_slot() == 0
+    again = manager.create_session("10.0.0.9")
+    assert again.workspace.stat().st_uid != kept.workspace.stat().st_uid
+    assert manager.create_session(IP).session_id == kept.session_id
+
+
+def test_a_session_that_anybody_needs_is_kept_though_it_is_empty(
+    make_manager: Callable[..., LANSessionManager], clock: Clock
+) -> None:
+    manager = make_manager(session_timeout_minutes=1)
+    store = manager.store
+    names = ["with_task", "with_limits", "shared"]
+    needed = {name: manager.sessions.open(parse_address(f"10.0.0.{n}")) for n, name in enumerate(names, 1)}
+    manager.submit_task("10.0.0.1", "count")
+    manager.cleanup_session("10.0.0.1")
+    store.write(lambda tx: tx.set_limits(needed["with_limits"].id, LimitsRecord(memory_mb=99))).result()
+    store.write(lambda tx: tx.share("10.0.0.3", clock.now)).result()
+    clock.forward(61)
+    manager.sessions.expire_idle()
+    for session in needed.values():
+        assert not store.write(partial(Transaction.remove_unused_session, session_id=session.id)).result()
+        assert store.read.session(session.id) is not None
 
 
 def test_looking_does_not_write_for_every_request(manager: LANSessionManager, clock: Clock) -> None:

@@ -12,7 +12,10 @@ written if, and only if, one of these holds:
    no MAC address was seen there since it names that session. A host that cannot be told from another one by anything
    is that other one.
 
-An address names the session of the last one who was there, and what was seen of its MAC since is noted. There are two
+An address names the session of the last one who was there, and what was seen of its MAC since is noted. When a host
+with another MAC, or with none that can be seen, takes the address, what it named for the MAC that was there stays
+known, until that MAC is there again, a device leaves that session or is forgotten in it, or the address is shared. Who
+comes there with that MAC and without a token is in that session again, and in no third one. There are two
 exceptions. An address where devices of two sessions have proven themselves, with no MAC to tell them apart, is shared,
 for ever; so is one of which somebody has said that the session is not theirs. And where the neighbour table has lost
 the MAC of a device that proves itself, an address that names nothing, or with a MAC, stays as it was.
@@ -82,6 +85,7 @@ class World:
         self.written: dict[str, set[int]] = defaultdict(set)
         self.tokens: dict[str, str] = {}  # session by token, by the rule
         self.names: dict[str, Named] = {}
+        self.former: dict[tuple[str, str], str] = {}  # session by address and MAC, of those that were taken over
         self.shared: set[str] = set()
         self.counts: dict[str, int] = defaultdict(int)
 
@@ -119,6 +123,7 @@ class World:
         assert known in (None, session.id), "a known token opens its session and no other"
         if known is None:
             self._check_address(host, session.id)
+            self._check_return(seen, session.id)
         self._be_in(host, session.id)
         self._move_name(seen, session.id, device_id=self._device_id(token))
         if session.state is SessionState.EXPIRED:
@@ -138,6 +143,15 @@ class World:
         assert named.mac is None, "where a MAC was seen another one is another device"
         self.counts["let in by the contract's rule"] += 1
 
+    def _check_return(self, seen: Seen, session: str) -> None:
+        """Who is told by its MAC from the one there now, and was there before, is back."""
+        named = self.names.get(str(seen.address))
+        before = self.former.get((str(seen.address), seen.mac or ""))
+        if before is not None:
+            assert named is None or named.mac != seen.mac
+            assert session == before, "who comes back to an address with its MAC is who it was there"
+            self.counts["came back"] += 1
+
     def _be_in(self, host: Host, session: str) -> None:
         self.members[session].add(host.name)
         assert self.written[session] <= self.members[session], "somebody reads what another has written"
@@ -155,11 +169,16 @@ class World:
                 if is_lost and named.mac is not None:
                     return
                 if named.proven_by - {device_id} and not told_apart:
-                    self.shared.add(address)
+                    self._share(address)
                     return
+            if named and named.mac not in (None, seen.mac):
+                self.former[address, named.mac] = named.session
             named = self.names[address] = Named(session, seen.mac)
         elif seen.mac:
+            if device_id and named.mac != seen.mac:
+                named.proven_by = set()
             named.mac = seen.mac
+        self.former.pop((address, named.mac or ""), None)
         if device_id:
             named.proven_by = named.proven_by or {device_id}
 
@@ -192,17 +211,23 @@ class World:
         known = self._known(host.token)
         token = host.token if known and host.token else self._new_token()
         seen = host.seen(token=host.token, is_lost=False, needs_device=self.needs_device)
-        named = self.names.get(host.address)
+        named, is_guest = self.names.get(host.address), self._is_guest(self._device_id(host.token))
         device = settle_device(self.tx, seen, DeviceKind.BROWSER, "Browser", hash_of(token), self.now, fresh=True)
         assert not self.written[device.session_id], "what is fresh is empty"
         if known:
             self._drop_names(known, seen.mac)
+            if is_guest:
+                self._drop_former(known)
         told_apart = named and seen.mac is not None and named.mac is not None and seen.mac != named.mac
         if named and not told_apart:
-            self.shared.add(host.address)
+            self._share(host.address)
         host.token, self.tokens[token] = token, device.session_id
         self._be_in(host, device.session_id)
         self._move_name(seen, device.session_id, device.id)
+
+    def _share(self, address: str) -> None:
+        self.shared.add(address)
+        self.former = {key: session for key, session in self.former.items() if key[0] != address}
 
     def roam(self) -> None:
         """A host gets an address that nobody has at this moment, or had before: another lease, another network."""
@@ -242,6 +267,7 @@ class World:
         del self.tokens[host.token]
         host.token, host.old_token = None, host.token
         self._drop_names(session)
+        self._drop_former(session)
         seen = host.seen(token=host.old_token, is_lost=False, needs_device=self.needs_device)
         again = look(self.tx, seen)
         assert again.device is None
@@ -281,8 +307,11 @@ class World:
 
     def _move(self, host: Host, device_id: str, before: str, session: str) -> None:
         seen = host.seen(token=host.token, is_lost=self._maybe(0.1), needs_device=self.needs_device)
+        is_guest = self._is_guest(device_id)
         settle_move(self.tx, seen, device_id, session, self.now)
         self._drop_names(before, seen.mac)
+        if is_guest and before != session:
+            self._drop_former(before)
         if host.token:
             self.tokens[host.token] = session
         self._move_name(seen, session, device_id)
@@ -294,6 +323,13 @@ class World:
             is_its_own = mac is not None and self.names[address].mac == mac
             if address not in self.shared and (found is None or (is_its_own and found[0].session_id != session)):
                 del self.names[address]
+
+    def _drop_former(self, session: str) -> None:
+        self.former = {key: known for key, known in self.former.items() if known != session}
+
+    def _is_guest(self, device_id: str | None) -> bool:
+        device = self.tx.device(device_id) if device_id else None
+        return device is not None and device.session_id != device.home_session_id
 
     def expire(self) -> None:
         """The sessions of all are idle for too long; they come back with their device, or by their address."""

@@ -55,7 +55,14 @@ async function readConnections(before = "") {
 }
 
 /** Show the page, or the login where nobody is logged in. */
-export const start = again;
+export async function start() {
+  try {
+    if (await api.isLoggedIn()) await again();
+    else admin.set({ view: "login" });
+  } catch (error) {
+    admin.set({ view: "login", problem: error.message });
+  }
+}
 
 /** @param {() => Promise<unknown>} doing @returns {Promise<boolean>} whether it succeeded */
 async function attempt(doing) {

@@ -19,6 +19,7 @@ const query = (values) => new URLSearchParams(Object.entries(values).filter(([, 
 const session = (name) => `${ROOT}/session/${encodeURIComponent(name)}`;
 
 export const login = (token) => send("POST", "/admin/login", { token });
+export const isLoggedIn = async () => (await get("/admin/login")).is_logged_in;
 export const logout = () => send("POST", "/admin/logout");
 export const health = () => get("/api/system/health");
 export const sessions = () => get(`${ROOT}/sessions`);

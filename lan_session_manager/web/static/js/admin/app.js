@@ -32,7 +32,7 @@ function Bar({ open }) {
         <span class="vr"></span>
         <span class=${`state pill ${lost ? "state--queued" : "state--cancelled"}`} role="status" title=${title}>
           <${Icon} name=${lost ? "retry" : "queued"} />${word}</span>`}
-      <button class="ib ib--lg" type="button" onClick=${toggleTheme} aria-label=${A.theme}
+      <button class="ib ib--lg phone-hide" type="button" onClick=${toggleTheme} aria-label=${A.theme}
         title=${A.theme}><${Icon} name="moon" /></button>
       ${open && html`<button class="btn phone-hide" type="button" onClick=${logout}>${A.logout}</button>`}
       <a class="btn btn--icon" href="/" aria-label=${A.dashboard} title=${A.dashboard}><span
@@ -71,7 +71,8 @@ function Page() {
     ${!asked && html`<${Problem} />`}
     <${Sessions} />
     <div class="admin-cols"><${Audit} /><${Connections} /></div>
-    <p class="phone-only"><button class="btn" type="button" onClick=${logout}>${A.logout}</button></p>
+    <p class="foot phone-only"><button class="btn" type="button" onClick=${toggleTheme}>${A.theme}</button>
+      <button class="btn" type="button" onClick=${logout}>${A.logout}</button></p>
   </main>`;
 }
 

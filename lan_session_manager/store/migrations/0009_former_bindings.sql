@@ -1,0 +1,11 @@
+-- Which session an address named for a MAC address before another host took the address: who comes back without a
+-- secret finds it again. What an address names now, if the MAC is the same one, is in `bindings` alone.
+CREATE TABLE former_bindings (
+    address    TEXT NOT NULL CHECK (length(address) BETWEEN 2 AND 64),
+    mac        TEXT NOT NULL CHECK (length(mac) BETWEEN 1 AND 64),
+    session_id TEXT NOT NULL REFERENCES sessions (id),
+    seen_at    REAL NOT NULL,
+    PRIMARY KEY (address, mac)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX former_bindings_of_session ON former_bindings (session_id, seen_at);
