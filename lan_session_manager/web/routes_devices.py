@@ -73,7 +73,7 @@ async def forget(request: Request, services: ServicesDep, access: AccessDep) -> 
     """Forget this device: its secret opens nothing any more, its addresses name nothing."""
     device = _device(access.caller)
     _let_go(request, access.caller)
-    await _remove(services, device)
+    await _remove(services, device, is_own=True)
     return _with_cookie(services, request, Response(status_code=204), "")
 
 
@@ -82,7 +82,7 @@ async def forget_other(services: ServicesDep, access: AccessDep, request: Reques
     """Forget a device of the same session; one that was carried here goes back to its own session."""
     if access.caller.device is not None and access.caller.device.id == access.device.id:
         return await forget(request, services, access)
-    await _remove(services, access.device)
+    await _remove(services, access.device, is_own=False)
     return Response(status_code=204)
 
 
@@ -147,10 +147,10 @@ async def _move(
     return _facts(services, services.caller(request))
 
 
-async def _remove(services: Services, device: DeviceRecord) -> None:
+async def _remove(services: Services, device: DeviceRecord, *, is_own: bool) -> None:
     now = services.manager.tasks.now()
     services.carries.drop(device.id)
-    if device.home_session_id != device.session_id:
+    if device.home_session_id != device.session_id and not is_own:
         # Else who carried their session to it could take its own one from it.
         await _written(services, device.id, lambda tx: tx.move_device(device.id, device.home_session_id, now))
     else:

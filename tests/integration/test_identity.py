@@ -257,6 +257,19 @@ def test_other_devices_of_the_session_stay_when_one_is_forgotten(server: Server,
         assert one.delete(f"/api/device/{lost}").status_code == 404  # it is of another session by now
 
 
+def test_a_guest_that_forgets_itself_is_nobody_any_more(server: Server, address: str, elsewhere: str) -> None:
+    with browser(server, address) as one, browser(server, elsewhere) as other:
+        theirs = session_of(other)
+        other.post("/api/device/claim", json={"code": one.post("/api/device/carry", json={}).json()["code"]})
+        cookies = httpx.Cookies(other.cookies)
+        assert other.delete("/api/device").status_code == 204
+        assert len(me(one)["devices"]) == 1
+        with device(server, elsewhere) as again:
+            again.cookies = cookies
+            assert me(again)["device"] is None
+            assert again.get(f"/api/session/{elsewhere}").json()["session_id"] not in (theirs, session_of(one))
+
+
 def _assert_closed(receive: Callable[[float], object]) -> None:
     with pytest.raises(ConnectionClosed) as closed:
         _receive_for_ever(receive)

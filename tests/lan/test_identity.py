@@ -215,7 +215,7 @@ def test_two_browsers_that_swap_their_addresses_keep_their_sessions(net: Net) ->
         assert other.read(one.address) is None
 
 
-def test_two_programs_that_swap_their_addresses_are_new_and_find_nothing(net: Net) -> None:
+def test_two_programs_that_swap_their_addresses_are_new_and_are_themselves_again_when_they_swap_back(net: Net) -> None:
     one, other = net.program(net.join("a")), net.program(net.join("b"))
     before = []
     for program, text in ((one, "of one"), (other, "of other")):
@@ -228,6 +228,11 @@ def test_two_programs_that_swap_their_addresses_are_new_and_find_nothing(net: Ne
     assert len({*before, *after}) == 4
     assert one.workspace() == one.address.replace(".", "_") + "-2"
     assert other.workspace() == other.address.replace(".", "_") + "-2"
+    sessions = [before, after]
+    for turn in range(4):
+        _swap(one.host, other.host)
+        assert [one.session(), other.session()] == sessions[turn % 2]
+        assert (one.read(), other.read()) == (("of one", "of other") if turn % 2 == 0 else (None, None))
 
 
 @pytest.mark.parametrize("is_v6", [False, True], ids=["IPv4", "IPv6"])

@@ -6,6 +6,6 @@ CREATE TABLE former_bindings (
     session_id TEXT NOT NULL REFERENCES sessions (id),
     seen_at    REAL NOT NULL,
     PRIMARY KEY (address, mac)
-) STRICT, WITHOUT ROWID;
+) WITHOUT ROWID, STRICT;
 
 CREATE INDEX former_bindings_of_session ON former_bindings (session_id, seen_at);

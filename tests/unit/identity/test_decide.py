@@ -21,6 +21,10 @@ def bound(
     return BindingRecord(V4, "one", device, mac, shared, 0.0, live)
 
 
+def at(address: str, session: str = "one", *, shared: bool = False, live: bool = True) -> BindingRecord:
+    return BindingRecord(address, session, None, A, shared, 0.0, live)
+
+
 def device(session: str = "one") -> DeviceRecord:
     return DeviceRecord("dev", session, session, DeviceKind.BROWSER, "Browser", V4, None, 0.0, 0.0)
 
@@ -51,12 +55,22 @@ def new(mac: str | None) -> Verdict:
         (seen(A), Known(binding=bound(A, shared=True)), NEEDED),
         (seen(A, strict=True), Known(binding=bound(A)), NEEDED),
         (seen(strict=True), Known(), NEEDED),
+        # Another host was at the address for a while, and this one comes back.
+        (seen(A), Known(binding=bound(B), former="two"), known("two", Bind(A))),
+        (seen(A), Known(binding=bound(), former="two"), known("two", Bind(A))),
+        (seen(A), Known(None, None, "two", (at(V6, "three"),)), known("two", Bind(A))),
+        (seen(A), Known(binding=bound(A), former="two"), known("one")),
+        (seen(A), Known(binding=bound(B, shared=True), former="two"), NEEDED),
+        (seen(A, strict=True), Known(binding=bound(B), former="two"), NEEDED),
+        (seen(A), Known(device("three"), bound(B), former="two"), known("three", Bind(A, "dev"))),
         # A device proves itself: its session, wherever it comes from.
         (seen(), Known(device()), known("one")),
         (seen(on_link=False), Known(device()), known("one", Bind(None, "dev"))),
         (seen(A, strict=True), Known(device()), known("one", Bind(A, "dev"))),
         (seen(B), Known(device(), bound(A)), known("one", Bind(B, "dev"))),
         (seen(), Known(device(), bound(A, device="other")), known("one")),
+        (seen(A), Known(device(), bound(A, device="other")), known("one")),
+        (seen(B), Known(device(), bound(A, device="other")), known("one", Bind(B, "dev"))),
         (seen(A), Known(device("two"), bound()), known("two", Bind(A, "dev"))),
         (seen(A), Known(device("two"), bound(A, device="dev")), known("two", Bind(A, "dev"))),
         (seen(B), Known(device("two"), bound(A, device="other")), known("two", Bind(B, "dev"))),
@@ -70,10 +84,6 @@ def new(mac: str | None) -> Verdict:
 )
 def test_the_table_of_cases(seen: Seen, known: Known, verdict: Verdict) -> None:
     assert decide(seen, known) == verdict
-
-
-def at(address: str, session: str = "one", *, shared: bool = False, live: bool = True) -> BindingRecord:
-    return BindingRecord(address, session, None, A, shared, 0.0, live)
 
 
 @pytest.mark.parametrize(

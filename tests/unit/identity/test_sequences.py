@@ -9,5 +9,13 @@ def test_no_device_reads_what_another_wrote() -> None:
     counts = run(SEQUENCES, STEPS)
     print(f"{SEQUENCES} sequences of {STEPS} steps: {dict(counts)}")
     # Else the sequences would prove little.
-    for what in ("carried", "forget", "swap", "clash", "shared addresses", "came back", "let in by the contract's rule"):
+    for what in (
+        "carried",
+        "forget",
+        "swap",
+        "clash",
+        "shared addresses",
+        "came back",
+        "let in by the contract's rule",
+    ):
         assert counts[what] > 500, what

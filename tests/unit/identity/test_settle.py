@@ -10,10 +10,10 @@ from lan_session_manager.addresses import parse_address
 from lan_session_manager.errors import BusyError, DeviceNeededError
 from lan_session_manager.identity.decide import Seen
 from lan_session_manager.identity.devices import hash_of, new_token
-from lan_session_manager.identity.settle import look
+from lan_session_manager.identity.settle import look, settle_move
 from lan_session_manager.states import SessionState
 from lan_session_manager.store.records import DeviceKind, DeviceRecord
-from lan_session_manager.store.writes import KEPT_ADDRESSES, KEPT_DEVICES
+from lan_session_manager.store.writes import KEPT_ADDRESSES, KEPT_DEVICES, KEPT_FORMER
 from tests.unit.conftest import Clock
 
 V4, OTHER_V4, V6 = "192.168.1.100", "192.168.1.101", "2001:db8::100"
@@ -43,6 +43,55 @@ def test_a_device_whose_address_was_taken_has_its_session_by_its_secret_and_its_
     stranger = manager.sessions.open(seen(mac=B))
     assert manager.sessions.open(seen(token=token)).id == device.session_id != stranger.id
     assert manager.sessions.open(seen()).id == device.session_id
+
+
+def test_who_comes_back_to_an_address_is_who_it_was_there_and_makes_no_third_session(
+    manager: LANSessionManager,
+) -> None:
+    first, second = manager.sessions.open(seen()), manager.sessions.open(seen(mac=B))
+    for _ in range(5):
+        assert manager.sessions.open(seen()).id == first.id
+        assert manager.sessions.open(seen(mac=B)).id == second.id
+    assert manager.sessions.open(seen(mac=None, on_link=False)).id not in (first.id, second.id)
+    assert manager.sessions.open(seen()).id == first.id
+    assert manager.sessions.open(seen(mac=B)).id == second.id
+    assert manager.store.read.live_session_count() == 3
+
+
+def test_what_an_address_named_before_does_not_bring_back_a_forgotten_device(manager: LANSessionManager) -> None:
+    device, token = enrol(manager, seen())
+    heir = manager.sessions.open(seen(mac=B))
+    manager.sessions.open(seen(OTHER_V4, token=token))
+    manager.store.write(lambda tx: tx.remove_device(device.id, 1.0)).result()
+    again = manager.sessions.open(seen(token=token))
+    assert again.id not in (device.session_id, heir.id)
+    manager.sessions.open(seen(mac=B))
+    assert manager.sessions.open(seen()).id == again.id
+
+
+def test_what_an_address_named_before_does_not_bring_back_who_has_begun_anew(manager: LANSessionManager) -> None:
+    first = manager.sessions.open(seen())
+    manager.sessions.open(seen(mac=B))
+    fresh, _ = enrol(manager, seen(), fresh=True)
+    manager.sessions.open(seen(mac=B))
+    assert manager.sessions.open(seen()).id == fresh.session_id != first.id
+    enrol(manager, seen(), fresh=True)  # nothing tells the two devices apart: the address is shared
+    for mac in (A, B):
+        with pytest.raises(DeviceNeededError):
+            manager.sessions.open(seen(mac=mac))
+
+
+def test_a_guest_that_was_sent_away_does_not_come_back_by_a_mac_of_its_own(manager: LANSessionManager) -> None:
+    owner, token = enrol(manager, seen())
+    guest, guests_token = enrol(manager, seen(OTHER_V4, B))
+    manager.store.write(
+        lambda tx: settle_move(tx, seen(OTHER_V4, B, token=guests_token), guest.id, owner.session_id, 1.0)
+    ).result()
+    manager.sessions.open(seen(mac=B, token=guests_token))  # at the owner's address
+    manager.sessions.open(seen("192.168.1.102", "02:00:00:00:00:0c", token=guests_token))
+    manager.store.write(lambda tx: tx.move_device(guest.id, guest.home_session_id, 2.0)).result()
+    assert manager.sessions.open(seen(mac=B)).id != owner.session_id
+    assert manager.sessions.open(seen(token=token)).id == owner.session_id
 
 
 def test_ipv4_and_ipv6_of_one_device_are_one_session(manager: LANSessionManager) -> None:
@@ -144,6 +193,15 @@ def test_what_one_session_can_have_written_down_is_bounded(manager: LANSessionMa
     for _ in range(KEPT_DEVICES + 5):
         enrol(manager, seen("10.0.0.104"))
     assert len(manager.store.read.devices_of(device.session_id)) == KEPT_DEVICES
+
+
+def test_what_addresses_named_before_is_bounded(manager: LANSessionManager, clock: Clock) -> None:
+    first = manager.sessions.open(seen())
+    for number in range(KEPT_FORMER + 1):  # after the first one, so that it is the oldest
+        clock.forward(1)
+        manager.sessions.open(seen(mac=f"02:00:00:00:01:{number:02x}"))
+    assert len(manager.store.read._all("SELECT 1 FROM former_bindings WHERE address = ?", V4)) == KEPT_FORMER
+    assert manager.sessions.open(seen()).id != first.id
 
 
 def test_sessions_that_were_seen_last_at_one_address_are_all_listed(manager: LANSessionManager) -> None:
