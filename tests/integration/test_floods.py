@@ -1,6 +1,7 @@
 """However much one address opens, sends or asks, it meets a bound, and the others are served."""
 
 import contextlib
+import itertools
 import json
 import os
 import resource
@@ -171,14 +172,24 @@ def test_with_few_descriptors_many_addresses_together_leave_room_for_another_one
             assert ended(other, submit(other, "true"))["status"] == "completed"
 
 
+def _open_files(pid: int) -> set[int]:
+    """Those of a server that has come to rest."""
+    seen = [set[int](), {-1}]
+    while seen[-1] != seen[-2]:
+        time.sleep(0.5)
+        seen.append({int(name) for name in os.listdir(f"/proc/{pid}/fd")})
+    return seen[-1]
+
+
 @pytest.mark.parametrize("spare", [1, 6])
 def test_a_task_that_cannot_start_for_want_of_descriptors_waits_and_runs(tmp_path: Path, spare: int) -> None:
     with start_server(tmp_path) as server, device(server) as client:
         assert ended(client, submit(client, "true"))["status"] == "completed"
         pid = server.process.pid
         before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
-        open_files = max(int(name) for name in os.listdir(f"/proc/{pid}/fd")) + 1
-        resource.prlimit(pid, resource.RLIMIT_NOFILE, (open_files + spare, before[1]))
+        used = _open_files(pid)
+        free = (number for number in itertools.count() if number not in used)
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (next(itertools.islice(free, spare, None)), before[1]))
         try:
             task_id = submit(client, "echo done > outputs/done")
             waiting = wait_for(client, task_id, lambda task: task["detail"])

@@ -140,7 +140,7 @@ def attacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def test_the_whole_api_is_fuzzed_from_its_own_description(attacked: Server) -> None:
     fuzzer = Fuzzer(attacked, "127.0.0.50")
     assert fuzzer.calls(25) > 500
-    assert fuzzer.statuses[200] > 50  # it gets beyond the first check
+    assert fuzzer.statuses[200] >= 20  # it gets beyond the first check
     assert "Traceback" not in attacked.output
 
 
