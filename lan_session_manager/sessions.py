@@ -89,7 +89,7 @@ class Sessions:
     ) -> DeviceRecord:
         """A device for one who has none, of the session that is theirs, made or resumed. Waits for the disk.
 
-        `fresh`: of a new session, also for one who has a device. Raises BusyError.
+        `fresh`: of a new session, also for one who has a device. Raises BusyError and NotFoundError.
         """
 
         def job(tx: Transaction) -> DeviceRecord:

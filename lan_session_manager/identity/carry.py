@@ -22,6 +22,14 @@ class Carry:
 
 
 @dataclass(frozen=True)
+class Given:
+    """What a code stands for."""
+
+    device_id: str  # of the device that has asked for it
+    session_id: str  # that it opened
+
+
+@dataclass(frozen=True)
 class _Waiting:
     session_id: str
     code: bytes
@@ -55,8 +63,11 @@ class Carries:
             self._waiting[device_id] = _Waiting(session_id, code, self._hash(carry.secret), until)
             return carry
 
-    def claim(self, *, code: str = "", secret: str = "") -> str | None:
-        """The session of that code or that secret, which are used up by it; None: there is none."""
+    def claim(self, *, code: str = "", secret: str = "") -> Given | None:
+        """Whose that code or that secret is, which are used up by it; None: nobody's.
+
+        The device that has asked may have been forgotten since: who lets the other one in looks again.
+        """
         given_code, given_secret = self._hash(code), self._hash(secret)
         with self._lock:
             self._sweep()
@@ -66,7 +77,7 @@ class Carries:
                 is_secret = hmac.compare_digest(waiting.secret, given_secret)
                 if is_code or is_secret:
                     found = device_id
-            return self._waiting.pop(found).session_id if found else None
+            return Given(found, self._waiting.pop(found).session_id) if found else None
 
     def drop(self, device_id: str) -> None:
         """The device that has asked is forgotten, or opens another session now."""

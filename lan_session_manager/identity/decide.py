@@ -50,7 +50,7 @@ class Known:
 
     device: DeviceRecord | None = None  # with the token that was sent
     binding: BindingRecord | None = None  # of the address
-    former: str | None = None  # the session that the address named for this MAC until another host took the address
+    former: BindingRecord | None = None  # what the address named for this MAC until another host took the address
     of_mac: tuple[BindingRecord, ...] = ()  # where the MAC was seen; needed only where the address names nothing
 
 
@@ -95,7 +95,7 @@ def decide(seen: Seen, known: Known) -> Verdict:
     if bound is not None and bound.mac is not None and bound.mac == seen.mac:
         return Verdict(Answer.KNOWN, bound.session_id)
     if known.former is not None:
-        return Verdict(Answer.KNOWN, known.former, Bind(seen.mac))
+        return Verdict(Answer.KNOWN, known.former.session_id, Bind(seen.mac, known.former.device_id))
     if bound is None:
         same = _of_other_family(seen, known.of_mac)
         return Verdict(Answer.KNOWN if same else Answer.NEW, same, Bind(seen.mac))

@@ -7,8 +7,10 @@ again inside of the writer's transaction: of two first requests at once the seco
 from dataclasses import dataclass
 
 from lan_session_manager.addresses import Address
-from lan_session_manager.errors import BusyError, DeviceNeededError
+from lan_session_manager.errors import BusyError, CarryError, DeviceNeededError, NotFoundError
+from lan_session_manager.identity.carry import Given
 from lan_session_manager.identity.decide import Answer, Bind, Known, Seen, Share, Verdict, decide, decide_fresh
+from lan_session_manager.states import SessionState
 from lan_session_manager.store import Reads, Transaction
 from lan_session_manager.store.records import BindingRecord, DeviceKind, DeviceRecord, SessionRecord
 
@@ -30,17 +32,16 @@ def look(reads: Reads, seen: Seen) -> Look:
     named = reads.binding(str(seen.address))
     device = proven[0] if proven else None
     binding = named[0] if named else None
-    former: SessionRecord | None = None
+    former: tuple[BindingRecord, SessionRecord] | None = None
     of_mac: tuple[BindingRecord, ...] = ()
     if seen.mac and not device and (binding is None or not (binding.is_shared or binding.mac == seen.mac)):
-        former = reads.former_session(str(seen.address), seen.mac)
+        former = reads.former_binding(str(seen.address), seen.mac)
         of_mac = () if binding or former else tuple(reads.bindings_of_mac(seen.mac))
-    verdict = decide(seen, Known(device, binding, former.id if former else None, of_mac))
+    verdict = decide(seen, Known(device, binding, former[0] if former else None, of_mac))
     session: SessionRecord | None = None
     if verdict.answer is Answer.KNOWN:
-        session = proven[1] if proven else former
-        if session is None:
-            session = named[1] if named else reads.session(verdict.session_id or "")
+        found = proven or former or named
+        session = found[1] if found else reads.session(verdict.session_id or "")
     is_by_mac = verdict.answer is Answer.KNOWN and device is None and binding is None and former is None
     return Look(verdict, session, device, binding is not None and binding.is_shared, is_by_mac)
 
@@ -72,9 +73,11 @@ def settle_device(
 ) -> DeviceRecord:
     """A device for one who has none, of the session that is theirs; `fresh`: of a new one, also for one who has one.
 
-    Raises BusyError.
+    Raises BusyError, and NotFoundError when the device that has one was forgotten in this moment: its token stays dead.
     """
     found = look(tx, seen)
+    if found.device is None and seen.token_hash == token_hash:
+        raise NotFoundError
     if fresh or found.verdict.answer is Answer.DEVICE_NEEDED:
         named = tx.binding(str(seen.address))
         verdict = decide_fresh(seen, named[0] if named else None) if fresh else Verdict(Answer.NEW)
@@ -92,6 +95,18 @@ def settle_device(
 def settle_move(tx: Transaction, seen: Seen, device_id: str, session_id: str, now: float) -> DeviceRecord:
     """Have a device, which has proven itself where it was seen, open another session."""
     return _proven(tx, seen, tx.move_device(device_id, session_id, now), now)
+
+
+def settle_claim(tx: Transaction, seen: Seen, device_id: str, given: Given, now: float) -> DeviceRecord:
+    """The same, with what another device has given it.
+
+    Raises CarryError when that one does not open the session any more, which may have been so for a moment only: a code
+    outlives nobody who could make it.
+    """
+    giver, session = tx.device(given.device_id), tx.session(given.session_id)
+    if giver is None or giver.session_id != given.session_id or session is None or session.state is SessionState.ENDED:
+        raise CarryError
+    return settle_move(tx, seen, device_id, given.session_id, now)
 
 
 def _proven(tx: Transaction, seen: Seen, device: DeviceRecord, now: float) -> DeviceRecord:

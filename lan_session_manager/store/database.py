@@ -168,6 +168,7 @@ class Store:
 def _run_batch(connection: sqlite3.Connection, batch: list[tuple[Callable[[Transaction], Any], Future[Any]]]) -> None:
     transaction = Transaction(connection)
     done: list[tuple[Future[Any], Any]] = []
+    refused: list[tuple[Future[Any], BaseException]] = []
     connection.execute("BEGIN IMMEDIATE")
     try:
         for job, future in batch:
@@ -183,7 +184,7 @@ def _run_batch(connection: sqlite3.Connection, batch: list[tuple[Callable[[Trans
                     raise
                 connection.execute("ROLLBACK TO job")
                 connection.execute("RELEASE job")
-                future.set_exception(readable(error))
+                refused.append((future, readable(error)))
             else:
                 connection.execute("RELEASE job")
                 done.append((future, result))
@@ -194,6 +195,8 @@ def _run_batch(connection: sqlite3.Connection, batch: list[tuple[Callable[[Trans
         raise
     for future, result in done:
         future.set_result(result)
+    for future, reason in refused:  # now: what a job was refused for may be the work of another one of its batch
+        future.set_exception(reason)
 
 
 def _migrate(connection: sqlite3.Connection) -> None:

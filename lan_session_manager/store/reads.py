@@ -164,15 +164,16 @@ class Reads:
         row = self._one(f"SELECT {_BINDING_COLUMNS}, {_SESSION_COLUMNS} {_BOUND} WHERE bindings.address = ?", address)
         return (_binding(row[:7]), _joined_session(row[7:])) if row else None
 
-    def former_session(self, address: str, mac: str) -> SessionRecord | None:
-        """The session that the address named for a host with that MAC, until it was taken; not one that is over."""
+    def former_binding(self, address: str, mac: str) -> tuple[BindingRecord, SessionRecord] | None:
+        """What the address named for a host with that MAC until another one took it; None for what `binding` gives."""
         row = self._one(
-            f"""{_SESSION} WHERE state <> 'ended'
-                AND id = (SELECT session_id FROM former_bindings WHERE former_bindings.address = ? AND mac = ?)""",
+            f"""SELECT former.address, session_id, device_id, mac, 0, seen_at, state = 'live', {_SESSION_COLUMNS}
+                FROM former_bindings AS former JOIN sessions ON sessions.id = session_id AND state <> 'ended'
+                WHERE former.address = ? AND mac = ?""",
             address,
             mac,
         )
-        return _session(row) if row else None
+        return (_binding(row[:7]), _joined_session(row[7:])) if row else None
 
     def bindings_of_mac(self, mac: str) -> list[BindingRecord]:
         """What the addresses name at which that MAC address was seen."""

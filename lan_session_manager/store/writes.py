@@ -110,7 +110,7 @@ class Transaction(Reads):
 
     def _keep_former(self, address: str, session_id: str, mac: str | None) -> None:
         taken = self._one(
-            """SELECT session_id, mac, seen_at FROM bindings WHERE address = ?1 AND is_shared = 0
+            """SELECT session_id, device_id, mac, seen_at FROM bindings WHERE address = ?1 AND is_shared = 0
                AND session_id <> ?2 AND mac IS NOT NULL AND mac IS NOT ?3""",
             address,
             session_id,
@@ -118,8 +118,9 @@ class Transaction(Reads):
         )
         if taken is not None:
             self._connection.execute(
-                "INSERT OR REPLACE INTO former_bindings (address, mac, session_id, seen_at) VALUES (?, ?, ?, ?)",
-                (address, taken["mac"], taken["session_id"], taken["seen_at"]),
+                """INSERT OR REPLACE INTO former_bindings (address, mac, session_id, device_id, seen_at)
+                   VALUES (?, ?, ?, ?, ?)""",
+                (address, taken["mac"], taken["session_id"], taken["device_id"], taken["seen_at"]),
             )
             for column, value in (("session_id", taken["session_id"]), ("address", address)):
                 self._connection.execute(
@@ -189,11 +190,13 @@ class Transaction(Reads):
         return self._known_device(device_id)
 
     def remove_device(self, device_id: str, now: float) -> None:
-        """Remove a device, with what its addresses name because of it, and with its event."""
+        """Remove a device, with what its addresses name because of it, and with its event; a guest at home as well."""
         device = self._known_device(device_id)
-        gone = self._unbind(device)
+        left = [replace(device, session_id=session) for session in {device.session_id, device.home_session_id}]
+        gone = [self._unbind(each) for each in left]
         self._connection.execute("DELETE FROM devices WHERE id = ?", (device_id,))
-        self._leave_session(device, gone, now)
+        for each, addresses in zip(left, gone, strict=True):
+            self._leave_session(each, addresses, now)
 
     def _unbind(self, device: DeviceRecord, at_its_address: str = "TRUE") -> list[str]:
         """Have the device's addresses not name its session any more; gives them.

@@ -16,7 +16,7 @@ from lan_session_manager.identity import Caller
 from lan_session_manager.identity.carry import LIFE_S
 from lan_session_manager.identity.decide import Seen
 from lan_session_manager.identity.devices import HEADER, checked_name, cookie, default_name, hash_of, new_token
-from lan_session_manager.identity.settle import settle_move
+from lan_session_manager.identity.settle import settle_claim, settle_move
 from lan_session_manager.store import Transaction
 from lan_session_manager.store.records import DeviceKind, DeviceRecord
 from lan_session_manager.web.peers import peer_of
@@ -115,16 +115,14 @@ async def claim(body: Claim, request: Request, services: ServicesDep, access: Ac
     if body.code:
         rates.look(Rate.CLAIM, address)
         rates.look(Rate.CLAIM_ALL, "")
-    session_id = services.carries.claim(code=body.code, secret=body.secret)
-    if session_id is None:
+    given = services.carries.claim(code=body.code, secret=body.secret)
+    if given is None:
         rates.take(Rate.CLAIM, address)
         if body.code:
             rates.take(Rate.CLAIM_ALL, "")
         note(services, access.caller, "POST /api/device/claim", refused=CarryError.code)
         raise CarryError
-    return await _move(
-        request, services, access.caller, lambda tx, now: settle_move(tx, seen, device.id, session_id, now)
-    )
+    return await _move(request, services, access.caller, lambda tx, now: settle_claim(tx, seen, device.id, given, now))
 
 
 @router.post("/leave")

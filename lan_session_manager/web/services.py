@@ -141,7 +141,9 @@ class Services:
 
     def device_token(self, connection: HTTPConnection) -> str | None:
         """The device token that a request sends, in its header or else as its cookie."""
-        headers = {HEADER: connection.headers[HEADER]} if HEADER in connection.headers else {}
+        headers = {}
+        if sent := connection.headers.getlist(HEADER):
+            headers[HEADER] = ", ".join(sent)  # of several none is believed
         headers["cookie"] = "; ".join(connection.headers.getlist("cookie"))
         return sent_token(headers, is_tls=self.admission.is_tls(connection.scope))
 

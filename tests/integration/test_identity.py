@@ -4,6 +4,7 @@ On loopback there are no MAC addresses, so that here the contract's rule of addr
 """
 
 import contextlib
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -211,8 +212,9 @@ def test_a_forgotten_device_is_out_at_once_and_begins_anew(server: Server, addre
         with contextlib.ExitStack() as open_things, ThreadPoolExecutor(2) as pool:
             live = open_things.enter_context(dashboard(server, address))
             live.event("dashboard_update")
-            logs = [pool.submit(_read_to_its_end, client, task_id) for client in (second, curl)]
-            soon(lambda: page.get(f"/api/task/{task_id}").json()["status"] == "running")
+            begun = threading.Barrier(3)
+            logs = [pool.submit(_read_to_its_end, client, task_id, begun) for client in (second, curl)]
+            begun.wait(PATIENCE_S)
             answer = page.delete("/api/device")
             assert answer.status_code == 204
             assert "Max-Age=0" in answer.headers["set-cookie"]
@@ -230,10 +232,11 @@ def test_a_forgotten_device_is_out_at_once_and_begins_anew(server: Server, addre
         ended(owner, task_id)
 
 
-def _read_to_its_end(client: httpx.Client, task_id: str) -> str:
+def _read_to_its_end(client: httpx.Client, task_id: str, begun: threading.Barrier) -> str:
     try:
         with client.stream("GET", f"/api/task/{task_id}/log?follow=1") as answer:
             assert answer.status_code == 200
+            begun.wait(PATIENCE_S)
             for _ in answer.iter_bytes():
                 pass
     except httpx.TransportError:

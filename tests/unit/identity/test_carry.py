@@ -1,6 +1,6 @@
 """A code opens one session, once, for two minutes."""
 
-from lan_session_manager.identity.carry import LIFE_S, Carries
+from lan_session_manager.identity.carry import LIFE_S, Carries, Given
 
 
 class _Clock:
@@ -16,7 +16,7 @@ def test_a_code_and_its_secret_are_one_use_together() -> None:
     assert made is not None
     assert len(made.code) == 6
     assert made.code.isdigit()
-    assert carries.claim(secret=made.secret) == "session"
+    assert carries.claim(secret=made.secret) == Given("device", "session")
     assert carries.claim(secret=made.secret) is None
     assert carries.claim(code=made.code) is None
 
@@ -36,7 +36,7 @@ def test_a_device_has_one_code_at_a_time() -> None:
     assert first is not None
     assert second is not None
     assert carries.claim(secret=first.secret) is None
-    assert carries.claim(secret=second.secret) == "session"
+    assert carries.claim(secret=second.secret) == Given("device", "session")
 
 
 def test_a_forgotten_device_has_no_code() -> None:

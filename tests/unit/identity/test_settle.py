@@ -7,10 +7,11 @@ import pytest
 
 from lan_session_manager import LANSessionManager
 from lan_session_manager.addresses import parse_address
-from lan_session_manager.errors import BusyError, DeviceNeededError
+from lan_session_manager.errors import BusyError, CarryError, DeviceNeededError, NotFoundError
+from lan_session_manager.identity.carry import Given
 from lan_session_manager.identity.decide import Seen
 from lan_session_manager.identity.devices import hash_of, new_token
-from lan_session_manager.identity.settle import look, settle_move
+from lan_session_manager.identity.settle import look, settle_claim, settle_move
 from lan_session_manager.states import SessionState
 from lan_session_manager.store.records import DeviceKind, DeviceRecord
 from lan_session_manager.store.writes import KEPT_ADDRESSES, KEPT_DEVICES, KEPT_FORMER
@@ -92,6 +93,44 @@ def test_a_guest_that_was_sent_away_does_not_come_back_by_a_mac_of_its_own(manag
     manager.store.write(lambda tx: tx.move_device(guest.id, guest.home_session_id, 2.0)).result()
     assert manager.sessions.open(seen(mac=B)).id != owner.session_id
     assert manager.sessions.open(seen(token=token)).id == owner.session_id
+
+
+def test_a_code_does_not_outlive_the_device_that_gave_it(manager: LANSessionManager) -> None:
+    giver, _ = enrol(manager, seen())
+    other, _ = enrol(manager, seen())
+    taker, _ = enrol(manager, seen(OTHER_V4, B))
+
+    def claim(device: DeviceRecord) -> DeviceRecord:
+        given = Given(device.id, giver.session_id)
+        return manager.store.write(lambda tx: settle_claim(tx, seen(OTHER_V4, B), taker.id, given, 1.0)).result()
+
+    manager.store.write(lambda tx: tx.remove_device(giver.id, 1.0)).result()
+    with pytest.raises(CarryError):
+        claim(giver)
+    assert claim(other).session_id == giver.session_id
+    manager.store.write(lambda tx: tx.move_session(giver.session_id, SessionState.ENDED, 1.0)).result()
+    with pytest.raises(CarryError):
+        claim(other)
+
+
+def test_a_dead_token_is_not_made_a_device_again(manager: LANSessionManager) -> None:
+    device, token = enrol(manager, seen())
+    here = seen(token=token)
+    manager.store.write(lambda tx: tx.remove_device(device.id, 1.0)).result()
+    with pytest.raises(NotFoundError):  # it was known when the request came
+        manager.sessions.add_device(here, DeviceKind.BROWSER, "Browser", hash_of(token), fresh=True)
+    assert look(manager.store.read, here).device is None
+
+
+def test_a_guest_that_forgets_itself_is_forgotten_at_home_too(manager: LANSessionManager) -> None:
+    owner, _ = enrol(manager, seen())
+    guest, _ = enrol(manager, seen(OTHER_V4, B))
+    there = seen("192.168.1.102", B)
+    manager.store.write(lambda tx: settle_move(tx, there, guest.id, owner.session_id, 1.0)).result()
+    manager.store.write(lambda tx: tx.remove_device(guest.id, 2.0)).result()
+    for here in (seen(OTHER_V4, B), there):
+        assert manager.sessions.open(here).id not in (owner.session_id, guest.home_session_id)
+    assert manager.sessions.open(seen()).id == owner.session_id
 
 
 def test_ipv4_and_ipv6_of_one_device_are_one_session(manager: LANSessionManager) -> None:

@@ -30,7 +30,7 @@ from dataclasses import dataclass, field
 
 from lan_session_manager.addresses import parse_address
 from lan_session_manager.errors import BusyError, DeviceNeededError
-from lan_session_manager.identity.carry import Carries
+from lan_session_manager.identity.carry import Carries, Given
 from lan_session_manager.identity.decide import Seen
 from lan_session_manager.identity.devices import hash_of
 from lan_session_manager.identity.settle import look, settle, settle_device, settle_move
@@ -85,7 +85,7 @@ class World:
         self.written: dict[str, set[int]] = defaultdict(set)
         self.tokens: dict[str, str] = {}  # session by token, by the rule
         self.names: dict[str, Named] = {}
-        self.former: dict[tuple[str, str], str] = {}  # session by address and MAC, of those that were taken over
+        self.former: dict[tuple[str, str], Named] = {}  # by address and MAC, of those that were taken over
         self.shared: set[str] = set()
         self.counts: dict[str, int] = defaultdict(int)
 
@@ -149,7 +149,7 @@ class World:
         before = self.former.get((str(seen.address), seen.mac or ""))
         if before is not None:
             assert named is None or named.mac != seen.mac
-            assert session == before, "who comes back to an address with its MAC is who it was there"
+            assert session == before.session, "who comes back to an address with its MAC is who it was there"
             self.counts["came back"] += 1
 
     def _be_in(self, host: Host, session: str) -> None:
@@ -172,8 +172,10 @@ class World:
                     self._share(address)
                     return
             if named and named.mac not in (None, seen.mac):
-                self.former[address, named.mac] = named.session
-            named = self.names[address] = Named(session, seen.mac)
+                self.former[address, named.mac] = named
+            before = self.former.get((address, seen.mac or ""))
+            is_back = before is not None and not device_id
+            named = self.names[address] = Named(session, seen.mac, before.proven_by if before and is_back else set())
         elif seen.mac:
             if device_id and named.mac != seen.mac:
                 named.proven_by = set()
@@ -227,7 +229,7 @@ class World:
 
     def _share(self, address: str) -> None:
         self.shared.add(address)
-        self.former = {key: session for key, session in self.former.items() if key[0] != address}
+        self.former = {key: named for key, named in self.former.items() if key[0] != address}
 
     def roam(self) -> None:
         """A host gets an address that nobody has at this moment, or had before: another lease, another network."""
@@ -262,12 +264,17 @@ class World:
         device_id = self._device_id(host.token)
         if session is None or device_id is None or host.token is None:
             return
+        device = self.tx.device(device_id)
+        assert device is not None
         self.tx.remove_device(device_id, self.now)
         self.carries.drop(device_id)
         del self.tokens[host.token]
         host.token, host.old_token = None, host.token
-        self._drop_names(session)
-        self._drop_former(session)
+        for named in (*self.names.values(), *self.former.values()):
+            named.proven_by.discard(device_id)  # what nobody is left to have proven is not proven
+        for left in (session, device.home_session_id):
+            self._drop_names(left)
+            self._drop_former(left)
         seen = host.seen(token=host.old_token, is_lost=False, needs_device=self.needs_device)
         again = look(self.tx, seen)
         assert again.device is None
@@ -287,13 +294,13 @@ class World:
         if kind == "late":
             self.now += 121
         code = f"{(int(made.code) + 1) % 10**6:06d}" if kind == "wrong" else made.code
-        session = self.carries.claim(secret=made.secret) if kind == "secret" else self.carries.claim(code=code)
-        assert session == (None if kind in ("wrong", "late") else given)
+        claimed = self.carries.claim(secret=made.secret) if kind == "secret" else self.carries.claim(code=code)
+        assert claimed == (None if kind in ("wrong", "late") else Given(giver_id, given))
         if kind == "twice":
             assert self.carries.claim(code=code) is None
-        if session:
-            self._move(taker, taker_id, own, session)
-            self.members[session].add(taker.name)  # rule 2
+        if claimed:
+            self._move(taker, taker_id, own, given)
+            self.members[given].add(taker.name)  # rule 2
             self.counts["carried"] += 1
 
     def leave(self) -> None:
@@ -325,7 +332,7 @@ class World:
                 del self.names[address]
 
     def _drop_former(self, session: str) -> None:
-        self.former = {key: known for key, known in self.former.items() if known != session}
+        self.former = {key: named for key, named in self.former.items() if named.session != session}
 
     def _is_guest(self, device_id: str | None) -> bool:
         device = self.tx.device(device_id) if device_id else None

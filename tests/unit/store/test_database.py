@@ -115,6 +115,23 @@ def test_a_job_that_raises_changes_nothing_and_the_others_of_its_batch_are_kept(
     assert store.read.queued_count(session.id) == 2
 
 
+def test_who_is_refused_for_what_another_job_has_changed_finds_it_changed(store: Store) -> None:
+    session, found = _session(store), list[int]()
+
+    def too_late(tx: Transaction) -> None:
+        raise KeyError(tx.queued_count(session.id))
+
+    release, _ = _held(store)
+    store.write(lambda tx: tx.add_numbered_task(session.id, NEW, 2.0))
+    refused = store.write(too_late)
+    refused.add_done_callback(lambda _: found.append(store.read.queued_count(session.id)))
+    release.set()
+    with pytest.raises(KeyError, match="1"):
+        refused.result(10)
+    store.write(lambda _: None).result(10)
+    assert found == [1]
+
+
 def test_a_failed_commit_fails_every_job_of_its_batch(store: Store) -> None:
     session = _session(store)
     release, held = _held(store)
@@ -221,6 +238,7 @@ def test_the_hot_reads_use_an_index(path: Path, store: Store) -> None:
         "SELECT 1 FROM sessions WHERE address = 'a' AND state <> 'ended'",
         "SELECT 1 FROM bindings JOIN sessions ON id = session_id WHERE bindings.address = 'a' AND state <> 'ended'",
         "SELECT 1 FROM bindings JOIN sessions ON id = session_id WHERE mac = 'a' AND state <> 'ended'",
+        "SELECT 1 FROM former_bindings f JOIN sessions s ON s.id = session_id WHERE f.address = 'a' AND mac = 'a'",
         "SELECT 1 FROM devices JOIN sessions ON sessions.id = session_id WHERE token_hash = 'a'",
     ):
         plan = " ".join(row[3] for row in connection.execute("EXPLAIN QUERY PLAN " + query))
