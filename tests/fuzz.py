@@ -4,11 +4,12 @@ Both take the part of a device with tasks and files of its own, so that what the
 """
 
 import contextlib
+import itertools
 import json
 import random
 import socket
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
@@ -43,11 +44,18 @@ class _FromAddress(HTTPAdapter):
         super().init_poolmanager(*arguments, source_address=(self._address, 0), **options)
 
 
+def _addresses() -> Iterator[str]:
+    """One after another, each a few times: the server counts how often one opens a dashboard."""
+    for third, last in itertools.product(range(60, 256), range(1, 255)):
+        yield from [f"127.0.{third}.{last}"] * 20
+
+
 @dataclass(frozen=True)
 class Fuzzer:
     """A device at `address` (of 127.0.0.0/8) that sends whatever it is given; `headers` may hold a token.
 
-    `statuses` counts the answers by operation's status, `closes` the WebSockets that the server has closed by code.
+    `statuses` counts the answers by operation's status, `closes` the WebSockets that the server has closed by code;
+    these are opened from other addresses.
     """
 
     server: Server
@@ -55,6 +63,7 @@ class Fuzzer:
     headers: Mapping[str, str] = field(default_factory=dict)
     statuses: Counter[int] = field(default_factory=Counter)
     closes: Counter[int] = field(default_factory=Counter)
+    addresses: Iterator[str] = field(default_factory=_addresses)
     messages: Counter[str] = field(default_factory=Counter)
 
     def calls(self, examples: int, seed_: int = 0) -> int:
@@ -135,8 +144,9 @@ class Fuzzer:
         return sum(self.messages.values())
 
     def _converse(self, sent: Sequence[tuple[Opcode, bytes]]) -> None:
-        raw = socket.create_connection(("127.0.0.1", self.server.ws_port), _ANSWER_S, source_address=(self.address, 0))
-        uri = f"ws://127.0.0.1:{self.server.ws_port}/ws/dashboard/{self.address}"
+        address = next(self.addresses)
+        raw = socket.create_connection(("127.0.0.1", self.server.ws_port), _ANSWER_S, source_address=(address, 0))
+        uri = f"ws://127.0.0.1:{self.server.ws_port}/ws/dashboard/{address}"
         connection = connect(uri, sock=raw, max_size=None, compression=None, additional_headers=self.headers)
         # The server closes for what no WebSocket may send; then the rest cannot be sent.
         with contextlib.suppress(ConnectionClosed, OSError), connection:

@@ -115,6 +115,8 @@ def error_response(error: LSMError) -> JSONResponse:
         headers["Retry-After"] = retry_after
     if isinstance(error, TooManyRequestsError):
         headers["Retry-After"] = str(error.facts["seconds"])
+    if isinstance(error, BusyError):
+        headers["Connection"] = "close"  # what was seen of the peer when it connected may be why
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return JSONResponse({"error": error.message, "code": error.code}, error.status, headers)

@@ -20,7 +20,7 @@ class Peer:
     """The other end of one TCP connection."""
 
     abort: Callable[[], None]  # ends the connection at once
-    link: Link | None = None  # None: not looked at yet
+    link: Link | None = None  # when it connected; None: nobody looked
     caller: Caller | None = None  # of the request that goes on, or was the last one
 
 
@@ -57,15 +57,11 @@ def peer_of(scope: Scope) -> Peer | None:
 
 
 def link_of(scope: Scope, address: Address, neighbours: Neighbours) -> Link:
-    """What is between the peer and us, looked up once for a connection, or again where there was no answer yet."""
+    """What is between the peer and us: as it was when it connected, or where there is no connection, as it is now."""
     peer = peer_of(scope)
     if peer is not None and peer.link is not None:
         return peer.link
-    local = (scope.get("server") or ("", 0))[0]
-    link = neighbours.look(address, local)
-    if peer is not None and (link.mac or not link.is_on_link):
-        peer.link = link
-    return link
+    return neighbours.look(address, (scope.get("server") or ("", 0))[0])
 
 
 def is_gone(caller: Caller, event: EventRecord) -> bool:

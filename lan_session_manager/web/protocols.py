@@ -11,7 +11,7 @@ import re
 import socket
 from collections.abc import Callable
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -27,6 +27,7 @@ from lan_session_manager.errors import (
     RequestError,
     TooManyConnectionsError,
 )
+from lan_session_manager.identity.neighbours import Link
 from lan_session_manager.web.headers import HEADERS
 from lan_session_manager.web.pace import Pace, cut, unread
 from lan_session_manager.web.peers import CONNECTION, Peer
@@ -66,7 +67,7 @@ class BoundedHttpProtocol(HttpToolsProtocol):
             return
         super().connection_made(transport)
         self.client = _with_zone(transport, self.client)
-        self._peer = Peer(transport.abort)
+        self._peer = Peer(transport.abort, self._seat.link)
         self._in_headers = True
         self._in_body = False
         self._header_bytes = 0
@@ -126,7 +127,8 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         if self._is_handshake():
             self._in_body, self._is_upgraded = False, True
             self._read_pace.end()
-            self.ws_protocol_class = functools.partial(self.config.ws_protocol_class, leave=self._leave)  # type: ignore
+            make: Any = self.config.ws_protocol_class
+            self.ws_protocol_class = cast(Any, functools.partial(make, leave=self._leave, link=self._peer.link))
             super().handle_websocket_upgrade()
         else:  # here, as that protocol answers some with words of its own, and some never
             self._refuse(HandshakeError())
@@ -260,10 +262,13 @@ class AbortableWebSocketProtocol(WebSocketsSansIOProtocol):
     What it sends is looked at a piece at a time, and only so far as the application takes it.
     """
 
-    def __init__(self, *args: Any, leave: Callable[[], object] = lambda: None, **facts: Any) -> None:
-        """`leave` gives the connection's place back."""
+    def __init__(
+        self, *args: Any, leave: Callable[[], object] = lambda: None, link: Link | None = None, **facts: Any
+    ) -> None:
+        """`leave` gives the connection's place back; `link` is what the connection came in by."""
         super().__init__(*args, **facts)
         self._leave = leave
+        self._link = link
         self._unfed = bytearray()
         self._is_feeding = False
         self._quiet_at = 0.0  # when as many control frames as may come at once may come again
@@ -353,7 +358,7 @@ class AbortableWebSocketProtocol(WebSocketsSansIOProtocol):
         if hasattr(self, "scope"):
             extensions: dict[Any, Any] = self.scope["extensions"]
             extensions[ABORT] = self.transport.abort
-            extensions[CONNECTION] = Peer(self.transport.abort)
+            extensions[CONNECTION] = Peer(self.transport.abort, self._link)
 
     def send_receive_event_to_app(self) -> None:
         """Hand a message on. A text that is none ends the connection, which uvicorn would log as an error of ours."""

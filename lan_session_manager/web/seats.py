@@ -9,13 +9,14 @@ taken, who has more than the newcomer gives one up. So one address, or many toge
 
 import asyncio
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
 from lan_session_manager.addresses import Address, parse_address
 from lan_session_manager.errors import LSMError
+from lan_session_manager.identity.neighbours import Link
 from lan_session_manager.web.pace import cut
 from lan_session_manager.web.rates import network_of
 
@@ -32,21 +33,30 @@ def most_connections(most_files: int) -> int:
 
 @dataclass(eq=False)
 class Seat:
-    """A connection's place. `is_spare`: it may only be told that there is none."""
+    """A connection's place. `is_spare`: it may only be told that there is none.
+
+    `link` is what was between the peer and us when it connected; None: nobody looked. Who asks over the connection is
+    who made it: by the time of a request the address may be another host's.
+    """
 
     fd: int
     peer: "_Peer"
     transport: asyncio.Transport
     is_spare: bool = False
+    link: Link | None = None
 
 
 @dataclass(eq=False)
 class _Peer:
-    name: str
+    address: Address
     groups: "tuple[_Group, ...]"
     is_proxy: bool
     seats: dict[Seat, None] = field(default_factory=dict)
     waiting: dict[Seat, None] = field(default_factory=dict)  # for a request; who has waited longest comes first
+
+    @property
+    def name(self) -> str:
+        return str(self.address)
 
 
 class _Group:
@@ -86,9 +96,20 @@ class _Group:
 class Seats:
     """All connections of the server. For use on the event loop."""
 
-    def __init__(self, proxies: frozenset[Address], most: int = MOST, each: int = EACH, spare: int = SPARE) -> None:
-        """`proxies` are bounded only together with all others: everybody comes from them."""
+    def __init__(
+        self,
+        proxies: frozenset[Address],
+        most: int = MOST,
+        each: int = EACH,
+        spare: int = SPARE,
+        look: Callable[[Address, str], Link] | None = None,
+    ) -> None:
+        """`proxies` are bounded only together with all others: everybody comes from them.
+
+        `look` says what is between a peer and our address at which it has come.
+        """
         self._proxies = proxies
+        self._look = look
         self._each = each
         self._spare = spare
         self._all = _Group(most)
@@ -126,6 +147,9 @@ class Seats:
                     return None
                 self._end(victim)
         seat = self._seats[fd] = Seat(fd, peer, transport, is_spare)
+        if self._look and not is_spare and not peer.is_proxy:
+            local = transport.get_extra_info("sockname") or ("",)
+            seat.link = self._look(peer.address, str(local[0]))
         self._peers[peer.name] = peer  # which it has left, if its only seat was what made room
         peer.seats[seat] = None
         peer.waiting[seat] = None
@@ -172,7 +196,7 @@ class Seats:
         groups: tuple[_Group, ...] = (self._all,)
         if network != str(address):
             groups = (self._networks.get(network) or _Group(max(1, self._all.most // 2), network), *groups)
-        return _Peer(str(address), groups, address in self._proxies)
+        return _Peer(address, groups, address in self._proxies)
 
 
 def _link(index: int) -> str:

@@ -14,6 +14,7 @@ from lan_session_manager.errors import PortError
 from lan_session_manager.tls.keeper import Tls
 from lan_session_manager.web.protocols import AbortableWebSocketProtocol, BoundedHttpProtocol
 from lan_session_manager.web.seats import Seats, most_connections
+from lan_session_manager.web.services import Services
 from lan_session_manager.web.tls_port import TlsPort
 
 _SEND_BUFFER = 256 * 1024  # of the kernel for each client: one that never reads costs no more than about twice this
@@ -73,10 +74,11 @@ def _listen(family: socket.AddressFamily, address: str, port: int) -> socket.soc
 def serve(app: FastAPI, sockets: list[socket.socket], *, debug: bool, tls: Tls | None = None) -> None:
     """Serve the application at the sockets until SIGTERM or SIGINT. Open connections get two seconds to end."""
     most_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    seats = Seats(app.state.services.proxies, most_connections(most_files))
+    services: Services = app.state.services
+    seats = Seats(services.proxies, most_connections(most_files), look=services.neighbours.look)
     http: Any = functools.partial(BoundedHttpProtocol, seats=seats)
     if tls:
-        http = functools.partial(TlsPort, http, lambda: tls.context, seats, app.state.services.rates)
+        http = functools.partial(TlsPort, http, lambda: tls.context, seats, services.rates)
     config = uvicorn.Config(
         app,
         http=http,

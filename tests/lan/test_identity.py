@@ -79,6 +79,25 @@ with connect(uri, origin=origin, additional_headers={"Cookie": cookie}, max_size
         print("closed", flush=True)
 """
 
+# Connects from an address, waits for a word, and only then asks for a directory.
+_LATE = """
+import socket, sys
+
+at, port, source = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+with socket.create_connection((at, port), 10, source_address=(source, 0)) as late:
+    print("open", flush=True)
+    sys.stdin.readline()
+    body = b'{"path": "inputs/by-the-guest"}'
+    lines = [f"POST /api/workspace/{source}/directory HTTP/1.1", f"Host: {at}:{port}"]
+    lines += ["Content-Type: application/json", f"Content-Length: {len(body)}", "", ""]
+    late.sendall("\\r\\n".join(lines).encode() + body)
+    late.settimeout(2)
+    try:
+        print(late.recv(12), flush=True)
+    except OSError:
+        print("silence", flush=True)
+"""
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -259,6 +278,28 @@ def test_who_takes_a_dead_ones_address_gets_an_empty_session_and_the_dead_one_re
     assert dead.read() == "of the dead"
     assert heir.read() == "of the heir"
     assert net.program(dead.host, is_v6=is_v6).session() == session  # its cookie has taken the address along
+
+
+def test_who_connected_from_anothers_address_is_not_the_other_when_that_one_is_back(net: Net) -> None:
+    owner, guest = net.program(net.join("a")), net.join("b")
+    owner.write("of the owner")
+    session, address = owner.session(), owner.address
+    owner.host.set_address(net.free_address())
+    guest.set_address(address)
+    command = [sys.executable, "-I", "-S", "-c", _LATE, net.lan.server.ip, str(net.server.port), address]
+    with guest.popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as late:
+        assert late.stdin
+        assert late.stdout
+        assert late.stdout.readline() == "open\n"
+        time.sleep(1.2)  # for so long the kernel keeps a neighbour's hardware address (arp(7), locktime)
+        owner.host.set_address(address)
+        assert owner.session() == session
+        late.stdin.write("now\n")
+        late.stdin.flush()
+        assert late.stdout.readline()
+    listed = owner.ask("GET", f"/api/workspace/{address}/files?path=inputs").facts["entries"]
+    assert [entry["name"] for entry in listed] == ["own.txt"]
+    assert owner.session() == session
 
 
 def test_a_program_that_the_kernel_has_lost_sight_of_waits_and_a_browser_does_not(net: Net) -> None:
