@@ -26,6 +26,7 @@ from lan_session_manager.feed import Feed
 from lan_session_manager.hosts import parse_host
 from lan_session_manager.identity import parse_proxies
 from lan_session_manager.manager import DEFAULT_DATA_DIR, LANSessionManager
+from lan_session_manager.repeats import Repeats
 from lan_session_manager.sandbox import launcher
 from lan_session_manager.sandbox.box import SandboxError
 from lan_session_manager.settings import STATE_DIR, Settings, load_settings
@@ -99,6 +100,9 @@ def run_serve(options: argparse.Namespace) -> int:
     logging.basicConfig(
         level=logging.DEBUG if options.debug else logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    if not options.debug:
+        for handler in logging.getLogger().handlers:
+            handler.addFilter(Repeats())
     for noisy in ("uvicorn", "asyncio", "websockets"):
         logging.getLogger(noisy).setLevel(logging.INFO if options.debug else logging.WARNING)
     try:

@@ -79,7 +79,7 @@ def create_app(services: Services) -> FastAPI:
     app.add_middleware(WholeTaskIds)
     if services.tls:
         app.add_middleware(TlsOnly, admission=services.admission)
-    app.add_middleware(Guard, admission=services.admission)
+    app.add_middleware(Guard, admission=services.admission, turns=services.turns)
     return app
 
 

@@ -1,6 +1,5 @@
 """What all ways to send a file have in common: where it goes, how its bytes are handed on, and who is told."""
 
-import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -48,17 +47,17 @@ async def note_changed(services: Services, session: SessionRecord, path: str) ->
     )
 
 
-async def receive(request: Request, write: Callable[[bytes], None]) -> None:
+async def receive(request: Request, services: Services, session: SessionRecord, write: Callable[[bytes], None]) -> None:
     """Hand the bytes of a body on as they come, in threads; of one that breaks off too, and raise ClientDisconnect."""
     gathered = bytearray()
     try:
         async for chunk in request.stream():
             gathered += chunk
             if len(gathered) >= _GATHERED:
-                await asyncio.to_thread(write, bytes(gathered))
+                await services.threads.run(session.id, write, bytes(gathered))
                 gathered.clear()
     except ClientDisconnect:
-        await asyncio.to_thread(write, bytes(gathered))
+        await services.threads.run(session.id, write, bytes(gathered))
         raise
     if gathered:
-        await asyncio.to_thread(write, bytes(gathered))
+        await services.threads.run(session.id, write, bytes(gathered))

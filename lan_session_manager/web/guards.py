@@ -23,6 +23,7 @@ from lan_session_manager.errors import (
 )
 from lan_session_manager.web.admission import Admission, takes_bytes
 from lan_session_manager.web.headers import HEADERS, TLS_HEADERS
+from lan_session_manager.web.turns import Turns
 
 _log = logging.getLogger(__name__)
 
@@ -45,9 +46,10 @@ class Guard:
     goes out.
     """
 
-    def __init__(self, app: ASGIApp, admission: Admission) -> None:
+    def __init__(self, app: ASGIApp, admission: Admission, turns: Turns) -> None:
         self._app = app
         self._admission = admission
+        self._turns = turns
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on that may come in, with a bounded body and with the headers that every answer has."""
@@ -67,6 +69,7 @@ class Guard:
                 self._mark(scope, message)
             await send(message)
 
+        await self._turns.wait((scope.get("client") or ("", 0))[0])
         try:
             self._admission.check(scope)
         except LSMError as error:

@@ -18,6 +18,7 @@ from lan_session_manager.web.policy import AccessDep
 from lan_session_manager.web.ranges import parse_range
 from lan_session_manager.web.schemas import Directory
 from lan_session_manager.web.services import ServicesDep
+from lan_session_manager.web.turns import Threads
 from lan_session_manager.workspace.archive import archive
 from lan_session_manager.workspace.download import Download
 from lan_session_manager.workspace.listing import list_directory
@@ -47,7 +48,7 @@ _BINARY = {"requestBody": {"content": {"application/octet-stream": {"schema": {"
 async def files(client_ip: str, services: ServicesDep, access: AccessDep, path: _PathQuery = "") -> dict[str, Any]:
     """What is in a directory."""
     place = place_of(services, access.session, parse_path(path))
-    listing = await asyncio.to_thread(list_directory, *place)
+    listing = await services.threads.run(access.session.id, list_directory, *place)
     return {"path": path, "entries": [entry_view(entry) for entry in listing.entries], "truncated": listing.truncated}
 
 
@@ -56,7 +57,8 @@ async def directory(client_ip: str, body: Directory, services: ServicesDep, acce
     """Make a directory, with those on the way."""
     session = access.session
     place = place_of(services, session, parse_new_path(body.path))
-    await asyncio.to_thread(make_directory, *place, services.manager.sessions.quota(session))
+    quota = services.manager.sessions.quota(session)
+    await services.threads.run(session.id, make_directory, *place, quota)
     await note_changed(services, session, body.path)
     return {"path": body.path}
 
@@ -86,10 +88,10 @@ async def upload(
             overwrite=bool(overwrite),
         )
 
-    arriving = await asyncio.to_thread(begin)
+    arriving = await services.threads.run(session.id, begin)
     try:
-        await receive(request, arriving.write)
-        entry = await asyncio.to_thread(arriving.commit)
+        await receive(request, services, session, arriving.write)
+        entry = await services.threads.run(session.id, arriving.commit)
     finally:
         # Shielded, as the request may be cancelled: what has arrived of the file must not stay.
         await asyncio.shield(asyncio.to_thread(arriving.abort))
@@ -102,7 +104,7 @@ async def download(client_ip: str, path: str, request: Request, services: Servic
     """A file, or the bytes of it that `Range` asks for. Never a page of ours: it is an attachment, and sandboxed."""
     session = access.session
     place = place_of(services, session, parse_path(path))
-    found = await asyncio.to_thread(Download, *place)
+    found = await services.threads.run(session.id, Download, *place)
     try:
         wanted = request.headers.get("range")
         if request.headers.get("if-range", found.etag) != found.etag:
@@ -123,11 +125,16 @@ async def download(client_ip: str, path: str, request: Request, services: Servic
         found.close()
         raise
     return StreamingResponse(
-        _chunks(chunks, found), 206 if part else 200, headers=headers, media_type=found.content_type
+        _chunks(services.threads, session.id, chunks, found),
+        206 if part else 200,
+        headers=headers,
+        media_type=found.content_type,
     )
 
 
-async def _chunks(chunks: Generator[bytes, None, None], found: Download | None) -> AsyncIterator[bytes]:
+async def _chunks(
+    threads: Threads, session_id: str, chunks: Generator[bytes, None, None], found: Download | None
+) -> AsyncIterator[bytes]:
     turn = threading.Lock()  # who gave up waiting for a chunk does not stop the thread that reads it
 
     def step() -> bytes:
@@ -139,7 +146,7 @@ async def _chunks(chunks: Generator[bytes, None, None], found: Download | None) 
             chunks.close()
 
     try:
-        while chunk := await asyncio.to_thread(step):
+        while chunk := await threads.run(session_id, step):
             yield chunk
     finally:
         if found is not None:
@@ -153,7 +160,7 @@ async def delete(client_ip: str, path: str, services: ServicesDep, access: Acces
     """Remove a file, or a directory with everything in it; the three top directories are emptied."""
     session = access.session
     place = place_of(services, session, parse_path(path))
-    await asyncio.to_thread(remove, *place)
+    await services.threads.run(session.id, remove, *place)
     await note_changed(services, session, path)
     return Response(status_code=204)
 
@@ -163,6 +170,8 @@ async def zipped(client_ip: str, services: ServicesDep, access: AccessDep, path:
     """A directory as a zip."""
     session = access.session
     place = place_of(services, session, parse_path(path))
-    chunks = await asyncio.to_thread(archive, *place)
+    chunks = await services.threads.run(session.id, archive, *place)
     headers = attachment((path.rpartition("/")[2] or session.name) + ".zip")
-    return StreamingResponse(_chunks(chunks, None), media_type="application/zip", headers=headers)
+    return StreamingResponse(
+        _chunks(services.threads, session.id, chunks, None), media_type="application/zip", headers=headers
+    )

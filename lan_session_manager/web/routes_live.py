@@ -96,7 +96,8 @@ class _Conversation:
             message = await self._client.websocket.receive()
             if message["type"] == "websocket.disconnect":
                 return
-            await asyncio.sleep(0)  # those that have come already are given at once: in between the others have a turn
+            # Those that have come already are given at once: in between the others have a turn.
+            await self._services.turns.wait(self._client.session.id)
             text = message.get("text")
             kind = ""
             try:

@@ -46,7 +46,8 @@ async def _resumable(services: Services, session: SessionRecord, path: Parts = (
     workspace, inside = place_of(services, session, path)
     settings = services.manager.settings
     limit, reserve = settings.upload_mb * MB, services.manager.disk_reserve
-    return await asyncio.to_thread(Resumable, workspace, limit_bytes=limit, reserve_bytes=reserve), inside
+    made = services.threads.run(session.id, Resumable, workspace, limit_bytes=limit, reserve_bytes=reserve)
+    return await made, inside
 
 
 def _view(state: State) -> dict[str, Any]:
@@ -71,7 +72,7 @@ async def begin(client_ip: str, body: NewUpload, services: ServicesDep, access: 
     session = access.session
     uploads, path = await _resumable(services, session, parse_new_path(body.path))
     quota = services.manager.sessions.quota(session)
-    state = await asyncio.to_thread(uploads.begin, path, body.size, quota, overwrite=body.overwrite)
+    state = await services.threads.run(session.id, uploads.begin, path, body.size, quota, overwrite=body.overwrite)
     place = {"Location": f"/api/workspace/{client_ip}/uploads/{state.id}"}
     return JSONResponse(_view(state), 201, place | _headers(0, is_complete=False))
 
@@ -100,16 +101,16 @@ async def go_on(client_ip: str, upload_id: str, request: Request, services: Serv
     if not _OFFSET.fullmatch(offset):
         raise InvalidInputError(what="Say in the header Upload-Offset where the bytes begin: a number of bytes.")
     uploads, _ = await _resumable(services, access.session)
-    path = "/".join(uploads.state(upload_id).path)
+    path, threads = "/".join(uploads.state(upload_id).path), services.threads
     try:
-        appending = await asyncio.to_thread(uploads.go_on, upload_id, int(offset), announced(request))
+        appending = await threads.run(access.session.id, uploads.go_on, upload_id, int(offset), announced(request))
     except OffsetError as error:
         answer = error_response(error)
         answer.headers["Upload-Offset"] = str(error.facts["offset"])
         return answer
     try:
-        await receive(request, appending.write)
-        entry = await asyncio.to_thread(appending.finish)
+        await receive(request, services, access.session, appending.write)
+        entry = await threads.run(access.session.id, appending.finish)
     finally:
         # Shielded, as the request may be cancelled: the next one goes on with it.
         await asyncio.shield(asyncio.to_thread(appending.close))
@@ -124,7 +125,7 @@ async def go_on(client_ip: str, upload_id: str, request: Request, services: Serv
 async def give_up(client_ip: str, upload_id: str, services: ServicesDep, access: AccessDep) -> Response:
     """Give an upload up: nothing of it stays."""
     uploads, _ = await _resumable(services, access.session)
-    await asyncio.to_thread(uploads.give_up, upload_id)
+    await services.threads.run(access.session.id, uploads.give_up, upload_id)
     return Response(status_code=204)
 
 
@@ -155,8 +156,8 @@ async def form(
 
     arriving = Form(request.headers.get("content-type", ""), path, begin_one)
     try:
-        await receive(request, arriving.write)
-        entries = await asyncio.to_thread(arriving.commit)
+        await receive(request, services, session, arriving.write)
+        entries = await services.threads.run(session.id, arriving.commit)
     finally:
         await asyncio.shield(asyncio.to_thread(arriving.abort))
     await note_changed(services, session, path)

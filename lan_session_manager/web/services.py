@@ -35,6 +35,7 @@ from lan_session_manager.web.admin_login import BELOW, AdminLogins, sent_cookie
 from lan_session_manager.web.admission import Admission
 from lan_session_manager.web.peers import Peers, link_of
 from lan_session_manager.web.rates import Rates
+from lan_session_manager.web.turns import Threads, Turns
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -60,6 +61,8 @@ class Services:
     notice: tuple[str, ...] = ()
     journal: Journal = field(default_factory=Journal)  # of the connections that tasks try to make
     rates: Rates = field(default_factory=Rates)
+    turns: Turns = field(default_factory=Turns)  # of requests by address, of messages by session
+    threads: Threads = field(default_factory=Threads)
     unknown_proxies: UnknownProxies = field(default_factory=UnknownProxies)
     tls: Tls | None = None
     neighbours: Neighbours = field(default_factory=Neighbours)

@@ -5,6 +5,8 @@ import itertools
 import json
 import os
 import resource
+import select
+import signal
 import socket
 import time
 from collections.abc import Iterator
@@ -79,6 +81,38 @@ def test_connections_that_wait_give_way_to_those_of_the_same_address_that_ask(se
     with _many(server, "127.0.21.1", EACH + 40, b"") as silent, _connect(server, "127.0.21.1", _ASKED) as asking:
         assert _answer(asking).startswith(b"HTTP/1.1 200 ")
         assert _answer(silent[0]) == b""
+
+
+def _answered(connections: list[socket.socket]) -> int:
+    return len(select.select(connections, [], [], 0)[0])
+
+
+def test_who_asks_over_many_connections_at_once_waits_for_itself(server: Server) -> None:
+    with device(server, "127.0.25.1") as client, device(server, "127.0.25.2") as other:
+        assert client.get("/api/dashboard/127.0.25.1").status_code == 200
+        assert other.get("/api/client-ip").status_code == 200
+        asked = b"GET /api/dashboard/127.0.25.1 HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+        with _many(server, "127.0.25.1", EACH - 8, b"") as held:
+            os.kill(server.process.pid, signal.SIGSTOP)
+            try:
+                for connection in held:  # all of these are there before the other's
+                    connection.sendall(asked)
+                with _connect(server, "127.0.25.2", _ASKED) as late:
+                    os.kill(server.process.pid, signal.SIGCONT)
+                    assert _answer(late).startswith(b"HTTP/1.1 200 ")
+                    before = _answered(held)
+            finally:
+                os.kill(server.process.pid, signal.SIGCONT)
+            assert before < len(held) // 2
+            assert all(_answer(connection).startswith(b"HTTP/1.1 200 ") for connection in held)
+
+
+def test_requests_that_are_none_do_not_fill_the_servers_log(tmp_path: Path) -> None:
+    with start_server(tmp_path) as server:
+        for _ in range(60):
+            with _connect(server, "127.0.25.3", b"none\r\n\r\n") as connection:
+                assert _answer(connection).startswith(b"HTTP/1.1 400 ")
+        assert 0 < server.output.count("Invalid HTTP request") <= 45  # of two minutes, should one begin in between
 
 
 def test_wrong_tokens_are_counted_by_address(server: Server) -> None:

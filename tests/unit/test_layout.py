@@ -11,7 +11,7 @@ import grimp
 
 PACKAGE = "lan_session_manager"
 LEVELS = (
-    {"version", "errors", "states", "addresses", "hosts", "destinations", "settings"},
+    {"version", "errors", "states", "addresses", "hosts", "destinations", "settings", "repeats"},
     {"store"},
     {"workspace", "logs", "sandbox", "egress", "machine", "names", "tls", "banner"},
     {"allowances", "sessions", "tasks", "activity", "schedule", "runners", "identity", "feed", "exposure"}

@@ -10,6 +10,7 @@ from lan_session_manager.names import Own
 from lan_session_manager.web.admission import Admission
 from lan_session_manager.web.guards import Guard
 from lan_session_manager.web.known_hosts import KnownHosts
+from lan_session_manager.web.turns import Turns
 
 SCOPE: Scope = {
     "type": "http",
@@ -32,7 +33,7 @@ def _run(app: ASGIApp, scope: Scope) -> list[Message]:
     async def send(message: Message) -> None:
         sent.append(message)
 
-    guard = Guard(app, Admission(KnownHosts(look=lambda: Own(frozenset(), frozenset()))))
+    guard = Guard(app, Admission(KnownHosts(look=lambda: Own(frozenset(), frozenset()))), Turns())
     try:
         asyncio.run(guard(dict(scope), _nothing, send))
     except RuntimeError:

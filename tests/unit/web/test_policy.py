@@ -38,7 +38,7 @@ _OF_PARAMETER = {
 
 @pytest.fixture(scope="module")
 def app() -> FastAPI:
-    return create_app(cast("Services", SimpleNamespace(manager=None, admission=None, tls=None)))
+    return create_app(cast("Services", SimpleNamespace(manager=None, admission=None, tls=None, turns=None)))
 
 
 def _served(app: FastAPI) -> set[str]:
@@ -76,7 +76,7 @@ def test_every_message_of_the_dashboard_has_a_row(app: FastAPI) -> None:
 
 
 def test_an_operation_without_a_row_is_noticed(app: FastAPI) -> None:
-    extended = create_app(cast("Services", SimpleNamespace(manager=None, admission=None, tls=None)))
+    extended = create_app(cast("Services", SimpleNamespace(manager=None, admission=None, tls=None, turns=None)))
     extended.add_api_route("/api/forgotten", lambda: None, methods=["POST"])
     assert _served(extended) - _served(app) == {"POST /api/forgotten"}
 

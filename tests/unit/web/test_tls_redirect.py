@@ -12,6 +12,7 @@ from lan_session_manager.web.admission import Admission
 from lan_session_manager.web.guards import Guard
 from lan_session_manager.web.known_hosts import KnownHosts
 from lan_session_manager.web.tls_redirect import TlsOnly
+from lan_session_manager.web.turns import Turns
 
 _PROXY = "10.9.9.9"
 
@@ -53,7 +54,7 @@ def _answer(
         "server": ("192.168.1.5", 5000),
         "extensions": {"websocket.http.response": {}},
     }
-    asyncio.run(Guard(TlsOnly(_app, admission), admission)(scope, receive, send))
+    asyncio.run(Guard(TlsOnly(_app, admission), admission, Turns())(scope, receive, send))
     begun = sent[0]
     return begun["status"], {name.decode(): value.decode() for name, value in begun["headers"]}
 
