@@ -5,7 +5,7 @@ is none are the same NotFoundError; who lacks a token is told so before anything
 """
 
 from collections.abc import Awaitable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, StrEnum
 from types import MappingProxyType
 from typing import Annotated, TypeVar
@@ -299,7 +299,10 @@ async def _find(services: Services, rule: Rule, caller: Caller, ids: Mapping[str
             return Access(caller, await services.own_session(caller))
         case Object.SESSION:
             client_ip = ids["client_ip"]
-            return Access(caller, await services.session_at(client_ip, caller), client_ip=client_ip)
+            opened = await services.session_at(client_ip, caller)
+            if caller.session is None and not caller.is_admin:  # it was made for them just now
+                caller = replace(caller, session=opened)
+            return Access(caller, opened, client_ip=client_ip)
         case Object.KNOWN_SESSION:
             return Access(caller, services.known_session_at(ids["client_ip"]))
         case Object.TASK:

@@ -69,6 +69,14 @@ def test_a_log_comes_as_it_is_printed_with_its_stream(server: Server, client: ht
         assert got[-1]["next"] == 25
 
 
+def test_who_opens_a_dashboard_before_anything_else_has_all_of_it(server: Server) -> None:
+    with dashboard(server, "127.7.7.7") as live:
+        live.send(type="submit_task", description="echo first", runner="shell")
+        task_id = live.event("task_submitted")["task_id"]
+        live.send(type="follow_log", task_id=task_id, after=0)
+        assert live.event("log", task_id=task_id)["text"] == "first\n"
+
+
 def test_a_log_is_resumed_at_a_byte_without_loss_or_repeat(server: Server, client: httpx.Client) -> None:
     task_id = submit(client, "for i in $(seq 200); do echo \u00e9\u00e8 $i; done")
     ended(client, task_id)
