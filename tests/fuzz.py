@@ -71,7 +71,8 @@ class Fuzzer:
 
         Raises an AssertionError, or what schemathesis raises, for an answer of 5xx, or an error of another shape.
         """
-        with self._session(self.address) as session, self._session(next(self.addresses)) as stranger:
+        elsewhere = self.address.replace("127.0.", "127.1.")
+        with self._session(self.address) as session, self._session(elsewhere) as stranger:
             own = self._own(session)
             schema = schemathesis.openapi.from_dict(session.get(f"{self.server.url}/api/docs.json", timeout=30).json())
             operations = [result.ok() for result in schema.get_all_operations() if isinstance(result, Ok)]
