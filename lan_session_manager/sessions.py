@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from functools import partial
 
 from lan_session_manager import runners
 from lan_session_manager.addresses import Address
@@ -182,14 +181,11 @@ class Sessions:
 
         Else whoever has many addresses could use them up for all. Those that were not there for longest go first.
         """
-        removed = 0
-        if self._store.read.session_count() * 2 > last_slot() + 1:
-            for session in self._store.read.unused_sessions(_REMOVED_AT_ONCE):
-                if not self.workspace(session).is_made:
-                    removed += self._store.write(
-                        partial(Transaction.remove_unused_session, session_id=session.id)
-                    ).result()
-        return removed
+        if self._store.read.session_count() * 2 <= last_slot() + 1:
+            return 0
+        unused = self._store.read.unused_sessions(_REMOVED_AT_ONCE)
+        gone = [session.id for session in unused if not self.workspace(session).is_made]
+        return self._store.write(lambda tx: sum(map(tx.remove_unused_session, gone))).result() if gone else 0
 
     def expire(self, session_id: str) -> Future[SessionRecord | None]:
         """Expire a session now: what waits is cancelled, what runs is stopped, files stay. None when it is not live."""
