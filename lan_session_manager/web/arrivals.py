@@ -6,11 +6,13 @@ from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
 
+from lan_session_manager.settings import MB
 from lan_session_manager.store.records import EventKind, SessionRecord
 from lan_session_manager.web.services import Services, written
 from lan_session_manager.workspace import Workspace
 from lan_session_manager.workspace.listing import Entry
 from lan_session_manager.workspace.paths import Parts
+from lan_session_manager.workspace.upload import Upload
 
 _GATHERED = 1 << 20  # bytes of an upload that go to a thread at once
 
@@ -29,6 +31,22 @@ def entry_view(entry: Entry) -> dict[str, Any]:
 def moment(at: float) -> str:
     """A Unix time as clients see it."""
     return datetime.fromtimestamp(at, UTC).isoformat()
+
+
+def new_upload(
+    services: Services, session: SessionRecord, path: Parts, *, overwrite: bool, size: int | None = None
+) -> Upload:
+    """A file that arrives, within what the session and the disk have room for. Makes calls of the file system."""
+    workspace, inside = place_of(services, session, path)
+    return Upload(
+        workspace,
+        inside,
+        limit_bytes=services.manager.settings.upload_mb * MB,
+        quota=services.manager.sessions.quota(session),
+        reserve_bytes=services.manager.disk_reserve,
+        size=size,
+        overwrite=overwrite,
+    )
 
 
 def announced(request: Request) -> int | None:

@@ -11,8 +11,7 @@ from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from lan_session_manager.settings import MB
-from lan_session_manager.web.arrivals import announced, entry_view, note_changed, place_of, receive
+from lan_session_manager.web.arrivals import announced, entry_view, new_upload, note_changed, place_of, receive
 from lan_session_manager.web.headers import attachment
 from lan_session_manager.web.policy import AccessDep
 from lan_session_manager.web.ranges import parse_range
@@ -24,7 +23,6 @@ from lan_session_manager.workspace.download import Download
 from lan_session_manager.workspace.listing import list_directory
 from lan_session_manager.workspace.paths import parse_new_path, parse_path
 from lan_session_manager.workspace.remove import make_directory, remove
-from lan_session_manager.workspace.upload import Upload
 
 
 class _FilePath(Convertor[str]):
@@ -74,21 +72,10 @@ async def upload(
 ) -> dict[str, Any]:
     """Take the body as a file, which is in its place only when it is complete."""
     session = access.session
-    workspace, parts = place_of(services, session, parse_new_path(path))
-    settings = services.manager.settings
-
-    def begin() -> Upload:
-        return Upload(
-            workspace,
-            parts,
-            limit_bytes=settings.upload_mb * MB,
-            quota=services.manager.sessions.quota(session),
-            reserve_bytes=services.manager.disk_reserve,
-            size=announced(request),
-            overwrite=bool(overwrite),
-        )
-
-    arriving = await services.threads.run(session.id, begin)
+    parts, size = parse_new_path(path), announced(request)
+    arriving = await services.threads.run(
+        session.id, new_upload, services, session, parts, overwrite=bool(overwrite), size=size
+    )
     try:
         await receive(request, services, session, arriving.write)
         entry = await services.threads.run(session.id, arriving.commit)

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from lan_session_manager.errors import InvalidInputError, OffsetError
 from lan_session_manager.settings import MB
 from lan_session_manager.store.records import SessionRecord
-from lan_session_manager.web.arrivals import announced, entry_view, moment, note_changed, place_of, receive
+from lan_session_manager.web.arrivals import announced, entry_view, moment, new_upload, note_changed, place_of, receive
 from lan_session_manager.web.forms import Form
 from lan_session_manager.web.guards import error_response
 from lan_session_manager.web.policy import AccessDep
@@ -141,18 +141,9 @@ async def form(
     """Take the files of a form into a directory. All of them are there when the whole form has come, or none."""
     session = access.session
     parse_path(path)
-    settings = services.manager.settings
 
     def begin_one(file: Parts) -> Upload:
-        workspace, inside = place_of(services, session, file)
-        return Upload(
-            workspace,
-            inside,
-            limit_bytes=settings.upload_mb * MB,
-            quota=services.manager.sessions.quota(session),
-            reserve_bytes=services.manager.disk_reserve,
-            overwrite=bool(overwrite),
-        )
+        return new_upload(services, session, file, overwrite=bool(overwrite))
 
     arriving = Form(request.headers.get("content-type", ""), path, begin_one)
     try:
