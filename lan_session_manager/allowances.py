@@ -27,6 +27,7 @@ class Allowance:
     log_mb: int
     logs_mb: int  # that the logs of its ended tasks may take together
     networks: tuple[str, ...]  # names of the network profiles that its tasks may ask for
+    weight: float = 1.0  # of its fair share: with 2 it may use twice as much as another one before that goes first
 
     @property
     def quota(self) -> Quota:

@@ -1,6 +1,7 @@
 """The rows of the database as frozen values."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -135,6 +136,13 @@ class TaskRecord:
     disk_mb: int | None = None  # that it may add to the workspace
     files: int | None = None  # that it may add to the workspace
     kept_bytes: int | None = None  # what its log and records take on the disk, once it has ended; None: not measured
+    priority: int = 0  # within the queue of its session, the highest first
+    start_after: float | None = None  # it is not started before
+    retries: int = 0  # how often it is run once more when it was lost
+    attempt: int = 1  # how often it has been given to a box or a worker, this time included
+    parallel_safe: bool = True  # False: it runs while no other task of its session does
+    metadata: Mapping[str, Any] = field(default_factory=dict)  # whatever who submitted it wants its worker to know
+    open_dependencies: int = 0  # tasks that it waits for and that have not completed yet
 
 
 @dataclass(frozen=True)
@@ -155,6 +163,12 @@ class NewTask:
     log_mb: int | None = None
     disk_mb: int | None = None
     files: int | None = None
+    priority: int = 0
+    start_after: float | None = None
+    retries: int = 0
+    parallel_safe: bool = True
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    depends_on: tuple[str, ...] = ()  # ids of tasks of the same session
 
 
 @dataclass(frozen=True)
@@ -176,6 +190,7 @@ class LimitsRecord:
     open_files: int | None = None
     log_mb: int | None = None
     logs_mb: int | None = None
+    weight: float | None = None  # of its fair share
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,9 @@ class SessionLimits(_Body):
     )
     log_mb: int | None = Field(None, ge=1, le=65_536, description="MB of disk for the log of a task")
     logs_mb: int | None = Field(None, ge=1, le=2**31, description="MB that the logs of its ended tasks may take")
+    weight: float | None = Field(
+        None, ge=0.1, le=10, description="of its fair share of the machine; 1 is the usual one", allow_inf_nan=False
+    )
 
 
 class Submit(_Body):

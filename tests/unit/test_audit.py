@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from lan_session_manager.audit import Audit, AuditVerdict, Entry, escaped
 from lan_session_manager.errors import StorageError
-from lan_session_manager.store import Store, Transaction, writes
+from lan_session_manager.store import Store, Transaction, log_writes
 from lan_session_manager.store.records import AuditRecord, NewAudit
 
 LAST = 2**53
@@ -96,7 +96,7 @@ def test_only_the_oldest_beyond_the_bound_go_and_each_verdict_has_its_own(
 ) -> None:
     with closing(Store(tmp_path / "state.db")) as store:
         _lower_the_bound(tmp_path / "state.db")
-        monkeypatch.setattr(writes, "_KEPT_AUDIT", 10)
+        monkeypatch.setattr(log_writes, "_KEPT_AUDIT", 10)
         audit = Audit(store)
         audit.note(_entry(verdict=ALLOWED, what="a change"))
         for number in range(35):
@@ -104,7 +104,7 @@ def test_only_the_oldest_beyond_the_bound_go_and_each_verdict_has_its_own(
             _flush(audit)
         rows = _rows(store)
         assert [row.object for row in rows] == ["a change", *map(str, range(25, 35))]
-        monkeypatch.setattr(writes, "_KEPT_AUDIT", 9)  # more than the trigger lets go
+        monkeypatch.setattr(log_writes, "_KEPT_AUDIT", 9)  # more than the trigger lets go
         audit.note(_entry("10.0.1.1"))
         with pytest.raises(sqlite3.IntegrityError, match="append-only"):
             _flush(audit)
@@ -121,7 +121,7 @@ def _lower_the_bound(path: Path) -> None:
 def test_the_trigger_and_the_store_know_the_same_bound(tmp_path: Path) -> None:
     with closing(Store(tmp_path / "state.db")), closing(sqlite3.connect(tmp_path / "state.db")) as direct:
         [[sql]] = direct.execute("SELECT sql FROM sqlite_master WHERE name = 'audit_keeps_its_newest_rows'").fetchall()
-    assert f"- {writes._KEPT_AUDIT} " in sql
+    assert f"- {log_writes._KEPT_AUDIT} " in sql
 
 
 HOSTILE = st.text(st.characters() | st.sampled_from("\x1b\n\r\x00\u202e\u2066\u200b\u2028\ud800\\\x9b\U000e0041"))

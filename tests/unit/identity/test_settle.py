@@ -13,8 +13,8 @@ from lan_session_manager.identity.decide import Seen
 from lan_session_manager.identity.devices import hash_of, new_token
 from lan_session_manager.identity.settle import look, settle_claim, settle_move
 from lan_session_manager.states import SessionState
+from lan_session_manager.store.device_writes import KEPT_ADDRESSES, KEPT_DEVICES, KEPT_FORMER
 from lan_session_manager.store.records import DeviceKind, DeviceRecord
-from lan_session_manager.store.writes import KEPT_ADDRESSES, KEPT_DEVICES, KEPT_FORMER
 from tests.unit.conftest import Clock
 
 V4, OTHER_V4, V6 = "192.168.1.100", "192.168.1.101", "2001:db8::100"

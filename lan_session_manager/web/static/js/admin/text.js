@@ -126,6 +126,7 @@ export const A = {
       open_files: "Open files of a process",
       log_mb: "Log of a task, MB",
       logs_mb: "Logs of ended tasks, MB",
+      weight: "Weight of its fair share",
     },
     now: (value) => `now ${value}`,
     networks: "Network profiles",

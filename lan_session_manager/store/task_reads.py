@@ -1,0 +1,137 @@
+"""The questions that are asked of tasks, by name."""
+
+from collections.abc import Sequence
+
+from lan_session_manager.store.connected import Connected
+from lan_session_manager.store.records import LeaseRecord, TaskRecord
+from lan_session_manager.store.rows import TASK, task_of_row
+
+
+class TaskReads(Connected):
+    """Reads of tasks."""
+
+    def task(self, task_id: str) -> TaskRecord | None:
+        """The task of that id."""
+        row = self._one(f"{TASK} WHERE id = ?", task_id)
+        return task_of_row(row) if row else None
+
+    def task_of(self, session_id: str, task_id: str) -> TaskRecord | None:
+        """The task of that id, if it is of that session; one that is not takes as long as one that is missing."""
+        row = self._one(f"{TASK} WHERE id = ? AND session_id = ?", task_id, session_id)
+        return task_of_row(row) if row else None
+
+    def task_of_key(self, session_id: str, idempotency_key: str) -> TaskRecord | None:
+        """The task that the session submitted with that key."""
+        row = self._one(f"{TASK} WHERE session_id = ? AND idempotency_key = ?", session_id, idempotency_key)
+        return task_of_row(row) if row else None
+
+    def live_tasks_of(self, session_id: str) -> list[TaskRecord]:
+        """The session's queued and running tasks, newest first."""
+        rows = self._all(
+            f"{TASK} WHERE session_id = ? AND state IN ('queued', 'running') ORDER BY seq DESC", session_id
+        )
+        return [task_of_row(row) for row in rows]
+
+    def live_count(self, session_id: str) -> int:
+        """How many of the session's tasks wait or run."""
+        row = self._one(
+            "SELECT count(*) AS n FROM tasks WHERE session_id = ? AND state IN ('queued', 'running')", session_id
+        )
+        return int(row["n"]) if row else 0
+
+    def recent_tasks_of(self, session_id: str, most: int) -> list[TaskRecord]:
+        """All live tasks of the session and the last `most` ended ones, newest first."""
+        rows = self._all(
+            f"""SELECT * FROM ({TASK} WHERE session_id = ?1 AND state IN ('queued', 'running'))
+                UNION ALL
+                SELECT * FROM ({TASK} WHERE session_id = ?1 AND state NOT IN ('queued', 'running')
+                               ORDER BY seq DESC LIMIT ?2)
+                ORDER BY seq DESC""",
+            session_id,
+            most,
+        )
+        return [task_of_row(row) for row in rows]
+
+    def queued_count(self, session_id: str) -> int:
+        """How many of the session's tasks wait."""
+        row = self._one("SELECT count(*) AS n FROM tasks WHERE session_id = ? AND state = 'queued'", session_id)
+        return int(row["n"]) if row else 0
+
+    def waiting(self, runners: Sequence[str]) -> list[tuple[int, str, str, int, float]]:
+        """Each session's queued tasks that one of `runners` is to run, oldest first.
+
+        (seq, task id, session id, MB of memory, seconds that it may run).
+        """
+        marks = ", ".join("?" * len(runners))
+        rows = self._all(
+            f"""SELECT seq, id, session_id, memory_mb, time_s FROM tasks
+                WHERE state = 'queued' AND session_id IS NOT NULL AND runner IN ({marks}) ORDER BY seq""",
+            *runners,
+        )
+        return [(row["seq"], row["id"], row["session_id"], row["memory_mb"], row["time_s"]) for row in rows]
+
+    def running(self, runners: Sequence[str]) -> list[TaskRecord]:
+        """Every running task that one of `runners` runs."""
+        marks = ", ".join("?" * len(runners))
+        return [
+            task_of_row(row) for row in self._all(f"{TASK} WHERE state = 'running' AND runner IN ({marks})", *runners)
+        ]
+
+    def lease(self, task_id: str) -> LeaseRecord | None:
+        """The lease of a started task."""
+        row = self._one("SELECT * FROM leases WHERE task_id = ?", task_id)
+        return LeaseRecord(**dict(row)) if row else None
+
+    def kept_bytes_of(self, session_id: str) -> int:
+        """What the logs and records of the session's ended tasks take on the disk together, as far as measured."""
+        row = self._one(
+            "SELECT coalesce(sum(kept_bytes), 0) AS n FROM tasks WHERE session_id = ? AND kept_bytes > 0", session_id
+        )
+        return int(row["n"]) if row else 0
+
+    def oldest_kept(self, session_id: str, more_than: int, most: int) -> list[tuple[str, int]]:
+        """(task id, bytes) of the session's ended tasks whose logs and records take more than that, oldest first."""
+        rows = self._all(
+            """SELECT id, kept_bytes FROM tasks WHERE session_id = ? AND kept_bytes > 0 AND kept_bytes > ?
+               ORDER BY seq LIMIT ?""",
+            session_id,
+            more_than,
+            most,
+        )
+        return [(row["id"], row["kept_bytes"]) for row in rows]
+
+    def unmeasured(self, runners: Sequence[str], most: int) -> list[tuple[str, str]]:
+        """(task id, session id) of ended tasks that one of `runners` ran and whose logs were never measured."""
+        marks = ", ".join("?" * len(runners))
+        rows = self._all(
+            f"""SELECT id, session_id FROM tasks
+                WHERE kept_bytes IS NULL AND ended_at IS NOT NULL AND session_id IS NOT NULL AND runner IN ({marks})
+                ORDER BY seq LIMIT ?""",
+            *runners,
+            most,
+        )
+        return [(row["id"], row["session_id"]) for row in rows]
+
+    def running_by_session(self) -> dict[str | None, int]:
+        """How many tasks of each session run; under None those that belong to no session."""
+        rows = self._all("SELECT session_id, count(*) AS n FROM tasks WHERE state = 'running' GROUP BY session_id")
+        return {row["session_id"]: row["n"] for row in rows}
+
+    def running_boxes_by_session(self, runners: Sequence[str]) -> dict[str, int]:
+        """How many tasks of each session are run by one of `runners` now."""
+        marks = ", ".join("?" * len(runners))
+        rows = self._all(
+            f"""SELECT session_id, count(*) AS n FROM tasks
+                WHERE state = 'running' AND session_id IS NOT NULL AND runner IN ({marks}) GROUP BY session_id""",
+            *runners,
+        )
+        return {row["session_id"]: row["n"] for row in rows}
+
+    def load_by_session(self) -> dict[str, tuple[int, int, int]]:
+        """Of each session with live tasks: how many run, how many wait, and the MB of memory of those that run."""
+        rows = self._all(
+            """SELECT session_id, sum(state = 'running') AS running, sum(state = 'queued') AS queued,
+                      sum(CASE WHEN state = 'running' THEN memory_mb ELSE 0 END) AS memory_mb
+               FROM tasks WHERE state IN ('queued', 'running') AND session_id IS NOT NULL GROUP BY session_id"""
+        )
+        return {row["session_id"]: (row["running"], row["queued"], row["memory_mb"]) for row in rows}
