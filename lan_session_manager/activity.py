@@ -78,7 +78,7 @@ class Activity:
     def picture(self) -> Picture:
         """What is going on now."""
         read, sandboxed = self._store.read, tuple(runners.SANDBOXED)
-        waiting = [Waiting(*row) for row in read.waiting(sandboxed)]
+        waiting = [Waiting(*row) for row in read.waiting(sandboxed, self._clock())]
         boxes = read.running_boxes_by_session(sandboxed) if waiting else {}
         usual, exceptions = self._settings.max_concurrent_tasks, read.concurrency_of_sessions() if waiting else {}
         return Picture(

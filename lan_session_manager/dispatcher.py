@@ -133,7 +133,11 @@ class Dispatcher:
         read, sandboxed = self._store.read, tuple(runners.SANDBOXED)
         while (free := self._settings.slots - len(self._followed)) > 0:
             moment = asyncio.get_running_loop().time()
-            waiting = [Waiting(*row) for row in read.waiting(sandboxed) if not self._later.waits(row[1], moment)]
+            waiting = [
+                Waiting(*row)
+                for row in read.waiting(sandboxed, self._tasks.now())
+                if not self._later.waits(row[1], moment)
+            ]
             if not waiting:
                 return
             placed = order(

@@ -20,6 +20,8 @@ class Waiting:
     session_id: str
     memory_mb: int = 0
     time_s: float = 0.0  # how long it may run
+    priority: int = 0  # within its session, the highest first
+    parallel_safe: bool = True  # False: it runs while no other task of its session does
 
 
 @dataclass(frozen=True)

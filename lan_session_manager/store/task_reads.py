@@ -57,18 +57,33 @@ class TaskReads(Connected):
         row = self._one("SELECT count(*) AS n FROM tasks WHERE session_id = ? AND state = 'queued'", session_id)
         return int(row["n"]) if row else 0
 
-    def waiting(self, runners: Sequence[str]) -> list[tuple[int, str, str, int, float]]:
-        """Each session's queued tasks that one of `runners` is to run, oldest first.
+    def waiting(self, runners: Sequence[str], now: float) -> list[tuple[int, str, str, int, float, int, bool]]:
+        """Each session's queued tasks that one of `runners` is to run and that may start now, oldest first.
 
-        (seq, task id, session id, MB of memory, seconds that it may run).
+        (seq, task id, session id, MB of memory, seconds that it may run, priority, whether others may run beside it).
         """
         marks = ", ".join("?" * len(runners))
         rows = self._all(
-            f"""SELECT seq, id, session_id, memory_mb, time_s FROM tasks
-                WHERE state = 'queued' AND session_id IS NOT NULL AND runner IN ({marks}) ORDER BY seq""",
+            f"""SELECT seq, id, session_id, memory_mb, time_s, priority, parallel_safe FROM tasks
+                WHERE state = 'queued' AND session_id IS NOT NULL AND runner IN ({marks}) AND open_dependencies = 0
+                    AND (start_after IS NULL OR start_after <= ?) ORDER BY seq""",
             *runners,
+            now,
         )
-        return [(row["seq"], row["id"], row["session_id"], row["memory_mb"], row["time_s"]) for row in rows]
+        return [(*tuple(row)[:6], bool(row["parallel_safe"])) for row in rows]
+
+    def next_start_after(self, now: float) -> float | None:
+        """When the next of the tasks that wait for their time may start."""
+        row = self._one("SELECT min(start_after) AS at FROM tasks WHERE state = 'queued' AND start_after > ?", now)
+        return row["at"] if row else None
+
+    def dependencies_of(self, task_ids: Sequence[str]) -> dict[str, list[str]]:
+        """What each of these tasks depends on, if on anything."""
+        marks = ", ".join("?" * len(task_ids))
+        found: dict[str, list[str]] = {}
+        for row in self._all(f"SELECT task_id, depends_on FROM dependencies WHERE task_id IN ({marks})", *task_ids):
+            found.setdefault(row["task_id"], []).append(row["depends_on"])
+        return found
 
     def running(self, runners: Sequence[str]) -> list[TaskRecord]:
         """Every running task that one of `runners` runs."""

@@ -5,7 +5,7 @@ from dataclasses import astuple
 from typing import Any
 
 from lan_session_manager.states import Reason, TaskState, check_task_move
-from lan_session_manager.store.event_writes import EventWrites
+from lan_session_manager.store.dependency_writes import DependencyWrites
 from lan_session_manager.store.records import EventKind, LeaseRecord, NewTask, SourceType, TaskRecord
 
 _TASK_EVENT = {
@@ -23,7 +23,7 @@ _TASK_CHANGES = frozenset(
 )  # fmt: skip
 
 
-class TaskWrites(EventWrites):
+class TaskWrites(DependencyWrites):
     """Changes of tasks."""
 
     def add_numbered_task(self, session_id: str, new: NewTask, now: float) -> TaskRecord:
@@ -60,6 +60,8 @@ class TaskWrites(EventWrites):
         )  # fmt: skip
         self._connection.execute("UPDATE sessions SET total_tasks = total_tasks + 1 WHERE id = ?", (session_id,))
         self.add_event(now, EventKind.TASK_SUBMITTED, session_id, task_id, status=TaskState.QUEUED)
+        if new.depends_on:
+            self.add_dependencies(self._known_task(task_id), new.depends_on, now)
         return self._known_task(task_id)
 
     def move_task(self, task_id: str, wanted: TaskState, now: float, **changes: Any) -> TaskRecord:
@@ -78,6 +80,8 @@ class TaskWrites(EventWrites):
         self.add_event(now, _TASK_EVENT[wanted], task.session_id, task_id, status=wanted)
         if wanted.ended or wanted is TaskState.QUEUED:
             self._connection.execute("DELETE FROM leases WHERE task_id = ?", (task_id,))
+        if wanted.ended:
+            self.tell_dependents(task_id, wanted, now)
         return self._known_task(task_id)
 
     def stop_task(self, task_id: str, reason: Reason, now: float) -> TaskRecord:
