@@ -3,11 +3,13 @@
 Every change is a job of the store's writer; the future that a method gives is done when the change is on disk.
 """
 
+import json
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from lan_session_manager import runners
 from lan_session_manager.allowances import LIMITS, TaskLimits, allowance_of, limits_of
@@ -33,6 +35,10 @@ _LONGEST_ARGUMENT = 131_071  # bytes: MAX_ARG_STRLEN of execve(2) without the fi
 LONGEST_KEY = 200
 LONGEST_NETWORK = 100
 LONGEST_ID = 300
+LONGEST_METADATA = 8192  # characters of JSON
+MOST_DEPENDENCIES = 100
+HIGHEST_PRIORITY = 100
+LATEST_START_S = 366 * 86_400
 
 _NUMBERED = re.compile(r"(user_.+)_task_([0-9]+)")
 _LAST_NUMBER = 10**9
@@ -57,6 +63,14 @@ class Request:
     log_mb: int | None = None
     disk_mb: int | None = None
     files: int | None = None
+    depends_on: tuple[
+        str, ...
+    ] = ()  # ids of tasks of the same session; in a batch also what its tasks are called there
+    priority: int | None = None  # None: the usual one, 0
+    start_after: float | None = None  # Unix time in seconds
+    retries: int | None = None
+    parallel_safe: bool | None = None
+    metadata: Mapping[str, Any] | None = None
 
     @property
     def limits(self) -> TaskLimits:
@@ -143,7 +157,32 @@ class Tasks:
             idempotency_key=request.idempotency_key,
             network=network,
             **asdict(limits_of(request.limits, allowed, settings)),
+            **self._order(request),
         )
+
+    def _order(self, request: Request) -> dict[str, Any]:
+        """What the request says of its place in the queue, as fields of a task."""
+        if len(request.depends_on) > MOST_DEPENDENCIES:
+            raise InvalidInputError(what=f"A task may wait for {MOST_DEPENDENCIES} others at most.")
+        if abs(request.priority or 0) > HIGHEST_PRIORITY:
+            raise InvalidInputError(what=f"The priority goes from -{HIGHEST_PRIORITY} to {HIGHEST_PRIORITY}.")
+        if request.retries not in (None, 0, 1):
+            raise InvalidInputError(what="A lost task is run once more at most: retries is 0 or 1.")
+        if request.start_after is not None and not 0 <= request.start_after <= self._clock() + LATEST_START_S:
+            raise InvalidInputError(what="start_after is a moment within the next year.")
+        metadata = dict(request.metadata or {})
+        if len(json.dumps(metadata)) > LONGEST_METADATA:
+            raise InvalidInputError(
+                what=f"The metadata are too long: {LONGEST_METADATA} characters of JSON are the most."
+            )
+        return {
+            "depends_on": tuple(dict.fromkeys(request.depends_on)),
+            "priority": request.priority or 0,
+            "start_after": request.start_after,
+            "retries": request.retries or 0,
+            "parallel_safe": request.parallel_safe is not False,
+            "metadata": metadata,
+        }
 
     def submit(self, session_id: str, request: Request) -> Future[TaskRecord]:
         """Accept a task of a live session; with a key that the session has used, give the task of then.
@@ -163,6 +202,9 @@ class Tasks:
                 raise QueueFullError(bound=bound)
             now = self._clock()
             tx.touch_session(session_id, now)
+            for other in new.depends_on:
+                if tx.task_of(session_id, other) is None:
+                    raise InvalidInputError(what=f"There is no task {_shown(other)} of this session to wait for.")
             return tx.add_numbered_task(session_id, new, now)
 
         return self._store.write(job)
@@ -171,16 +213,21 @@ class Tasks:
         """The request that runs a task once more, with the fields of `edits` that are given in place of its own."""
         if task.number is None:
             raise InvalidInputError(what="This task was reported by an orchestrator: only that can run it again.")
+        limits: dict[str, Any] = {name: getattr(task, name) or None for name in LIMITS}
         same = Request(
             task.description,
             task.runner,
             task.command,
             network=task.network,
-            **{name: getattr(task, name) or None for name in LIMITS},
+            priority=task.priority,
+            retries=task.retries,
+            parallel_safe=task.parallel_safe,
+            metadata=task.metadata,
+            **limits,
         )
         if edits is None:
             return same
-        return replace(same, **{name: value for name, value in vars(edits).items() if value not in (None, "")})
+        return replace(same, **{name: value for name, value in vars(edits).items() if value not in (None, "", ())})
 
     def cancel(self, task_id: str, reason: Reason) -> Future[TaskRecord]:
         """End a task: at once while it waits; a running one is marked, and whoever runs it stops it.
@@ -302,6 +349,11 @@ class Tasks:
             tx.delete_task(task_id, self._clock())
 
         return self._store.write(job)
+
+
+def _shown(text: str) -> str:
+    """A text of a client as it may stand in a sentence."""
+    return _UNPRINTABLE.sub("?", text[:LONGEST_ID])
 
 
 def _known(tx: Transaction, task_id: str) -> TaskRecord:

@@ -16,8 +16,8 @@ class DependencyWrites(EventWrites):
     def add_dependencies(self, task: TaskRecord, depends_on: tuple[str, ...], now: float) -> None:
         """Have a task that was accepted just now wait for others of its session, which are there.
 
-        One that has completed is waited for no more. After one that has ended otherwise it is cancelled at once: it makes
-        no difference whether that was a moment before or after.
+        One that has completed is waited for no more. After one that has ended otherwise it is cancelled at once: it
+        makes no difference whether that was a moment before or after.
         """
         for other in depends_on:
             self._connection.execute("INSERT OR IGNORE INTO dependencies VALUES (?, ?)", (task.id, other))

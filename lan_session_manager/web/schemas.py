@@ -1,11 +1,21 @@
 """The bodies of requests, as the OpenAPI document shows them. What they mean is checked in `tasks` and `workspace`."""
 
-from typing import Annotated
+from datetime import datetime
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from lan_session_manager.settings import MOST_OPEN_FILES
-from lan_session_manager.tasks import LONGEST_COMMAND, LONGEST_DESCRIPTION, LONGEST_KEY, LONGEST_NETWORK, Request
+from lan_session_manager.tasks import (
+    HIGHEST_PRIORITY,
+    LONGEST_COMMAND,
+    LONGEST_DESCRIPTION,
+    LONGEST_ID,
+    LONGEST_KEY,
+    LONGEST_NETWORK,
+    MOST_DEPENDENCIES,
+    Request,
+)
 
 _MOST = 2**53  # what a JSON number can count to
 _Id = Annotated[str, Field(max_length=LONGEST_KEY)]
@@ -51,7 +61,45 @@ class SessionLimits(_Body):
     )
 
 
-class Submit(_Body):
+def _moment(value: object) -> object:
+    """A moment as Unix time in seconds; ISO 8601 has to say its zone. What is neither is refused."""
+    if not isinstance(value, str):
+        return value
+    moment = datetime.fromisoformat(value)
+    if moment.tzinfo is None:
+        raise ValueError("a moment says its zone, as in 2026-01-31T12:00:00+01:00")
+    return moment.timestamp()
+
+
+class Order(_Body):
+    """When a task is to run."""
+
+    depends_on: list[Annotated[str, Field(max_length=LONGEST_ID)]] = Field(
+        [], max_length=MOST_DEPENDENCIES, description="ids of tasks of the same session that have to complete first"
+    )
+    priority: int | None = Field(
+        None, ge=-HIGHEST_PRIORITY, le=HIGHEST_PRIORITY, description="within the session's own queue, the highest first"
+    )
+    start_after: Annotated[float | None, BeforeValidator(_moment)] = Field(
+        None, ge=0, le=_MOST, description="not before: ISO 8601 with a zone, or Unix seconds", allow_inf_nan=False
+    )
+    retries: int | None = Field(None, ge=0, le=1, description="how often it is run once more when it was lost")
+    parallel_safe: bool | None = Field(None, description="false: it runs while no other task of its session does")
+    metadata: dict[str, Any] | None = Field(None, description="whatever its worker is to know, 8 KB of JSON")
+
+    def order(self) -> dict[str, Any]:
+        """These as fields of a request."""
+        return {
+            "depends_on": tuple(self.depends_on),
+            "priority": self.priority,
+            "start_after": self.start_after,
+            "retries": self.retries,
+            "parallel_safe": self.parallel_safe,
+            "metadata": self.metadata,
+        }
+
+
+class Submit(Order):
     """A task that is to run."""
 
     description: str = Field(max_length=LONGEST_DESCRIPTION, min_length=1, description="what it does, in one line")
@@ -71,10 +119,11 @@ class Submit(_Body):
             idempotency_key=self.idempotency_key,
             network=self.network,
             **limits.model_dump(),
+            **self.order(),
         )
 
 
-class Rerun(_Body):
+class Rerun(Order):
     """What is to be different when a task runs once more."""
 
     description: str | None = Field(None, max_length=LONGEST_DESCRIPTION)
@@ -85,7 +134,8 @@ class Rerun(_Body):
     def edits(self) -> Request:
         """The fields that are given."""
         limits = self.limits or Limits()
-        return Request(self.description or "", None, self.command, network=self.network, **limits.model_dump())
+        order = {**limits.model_dump(), **self.order()}
+        return Request(self.description or "", None, self.command, network=self.network, **order)
 
 
 class Complete(_Body):
