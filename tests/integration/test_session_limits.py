@@ -69,7 +69,7 @@ def test_what_is_given_counts_and_what_is_left_out_is_as_the_settings_have_it(
     assert got["limits"] == {
         "memory_mb": 700, "pids": 1024, "cores": got["limits"]["cores"], "quota_mb": 20, "files": 200_000,
         "max_concurrent_tasks": 2, "queue_bound": 100, "time_s": 86_400, "open_files": got["limits"]["open_files"],
-        "log_mb": 256, "logs_mb": 512, "networks": [],
+        "log_mb": 256, "logs_mb": 512, "networks": [], "weight": 1.0,
     }  # fmt: skip
     board = guest.get("/api/dashboard/127.0.0.3").json()
     assert (board["permissions"]["max_concurrent_tasks"], board["permissions"]["workspace_quota_mb"]) == (2, 20)
@@ -94,7 +94,7 @@ def test_a_task_may_ask_for_its_sessions_allowance_and_no_more(
 
 def test_the_kernel_holds_what_was_given(guest: httpx.Client, admin: httpx.Client) -> None:
     _give(admin, "127.0.0.3", pids=40, quota_mb=2)
-    task = ended(guest, submit(guest, "for i in {1..60}; do sleep 60 & done; exit 1"))
+    task = ended(guest, submit(guest, "exec dash -c 'for i in $(seq 60); do sleep 60 & done; exit 1'"))
     assert "met its limit of 40 processes" in task["detail"]
     assert ended(guest, submit(guest, "exec head -c 3M /dev/zero > outputs/a"))["reason"] == "disk_quota"
     _give(admin, "127.0.0.3")

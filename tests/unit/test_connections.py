@@ -11,7 +11,7 @@ import pytest
 from lan_session_manager.connections import ConnectionLog
 from lan_session_manager.egress.journal import Connection, Journal
 from lan_session_manager.states import Verdict
-from lan_session_manager.store import Store, Transaction, writes
+from lan_session_manager.store import Store, Transaction, log_writes
 from lan_session_manager.store.records import ConnectionRecord, NewTask, SourceType
 
 LAST = 2**53
@@ -51,7 +51,7 @@ def test_the_end_of_a_connection_changes_its_row(store: Store) -> None:
 
 
 def test_of_one_task_so_many_are_listed_and_the_others_counted(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writes, "LISTED", 10)
+    monkeypatch.setattr(log_writes, "LISTED", 10)
     _written(store, *(_refused(number) for number in range(8)))
     _written(store, *(_refused(number) for number in range(8, 500)))
     rows = _written(store, *(_refused(number) for number in range(500, 1000)), _refused(1, "two"))
@@ -71,7 +71,7 @@ def test_what_the_journal_had_no_room_for_is_counted_too(store: Store) -> None:
 
 
 def test_the_oldest_rows_go_when_there_are_too_many(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writes, "_KEPT", 20)
+    monkeypatch.setattr(log_writes, "_KEPT", 20)
     for task in range(10):
         rows = _written(store, *(_refused(number, f"task {task}") for number in range(5)))
     assert len(rows) == 20
@@ -79,7 +79,7 @@ def test_the_oldest_rows_go_when_there_are_too_many(store: Store, monkeypatch: p
 
 
 def test_a_session_with_too_many_rows_pushes_out_its_own_alone(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writes, "_KEPT_OF_SESSION", 20)
+    monkeypatch.setattr(log_writes, "_KEPT_OF_SESSION", 20)
 
     def session_with_tasks(tx: Transaction, address: str) -> list[str]:
         session = tx.add_session(address, address, 1.0)
