@@ -4,7 +4,7 @@ A `Picture` is taken of everything at one moment and holds ids; what leaves this
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -23,6 +23,7 @@ from lan_session_manager.workspace import Usage
 ACTIVE_S = 5 * 60  # a user counts as active for so long after the last request
 ENDED_SHOWN = 100
 LOG_SHOWN = 50
+COMMAND_SHOWN = 1000  # characters of a command where many tasks are shown
 _NEARLY_FULL = 0.05  # of the disk, or of the memory, that is left: the swarm's health is a warning
 
 _TAGS = {
@@ -89,8 +90,27 @@ class Activity:
             live_sessions=read.live_session_count(),
         )
 
+    def tasks(
+        self, tasks: Sequence[TaskRecord], session: SessionRecord | None, picture: Picture
+    ) -> list[dict[str, Any]]:
+        """Tasks as their owner sees them, of very long commands the beginning alone."""
+        depends_on = self._store.read.dependencies_of([task.id for task in tasks])
+        return [self.brief(self._view(task, session, picture, depends_on.get(task.id, []))) for task in tasks]
+
     def task(self, task: TaskRecord, session: SessionRecord | None, picture: Picture) -> dict[str, Any]:
-        """A task as its owner sees it."""
+        """A task as its owner sees it, with everything that is known of it."""
+        depends_on = self._store.read.dependencies_of([task.id]).get(task.id, [])
+        return self._view(task, session, picture, depends_on)
+
+    @staticmethod
+    def brief(view: dict[str, Any]) -> dict[str, Any]:
+        """The view of a task with at most `COMMAND_SHOWN` characters of its command."""
+        is_cut = len(view["command"]) > COMMAND_SHOWN
+        return {**view, "command": view["command"][:COMMAND_SHOWN], "command_cut": is_cut}
+
+    def _view(
+        self, task: TaskRecord, session: SessionRecord | None, picture: Picture, depends_on: list[str]
+    ) -> dict[str, Any]:
         placed = picture.placed.get(task.id) if task.state is TaskState.QUEUED else None
         waits_for = None
         if task.state is TaskState.QUEUED:
@@ -102,10 +122,18 @@ class Activity:
             "number": task.number,
             "description": task.description,
             "command": task.command,
+            "command_cut": False,
             "runner": task.runner,
             "status": str(task.state),
             "source_type": str(task.source_type),
             "tag": _TAGS[task.source_type].format(address=session.address if session else "nobody"),
+            "priority": task.priority,
+            "start_after": iso(task.start_after),
+            "depends_on": depends_on,
+            "retries": task.retries,
+            "attempt": task.attempt,
+            "parallel_safe": task.parallel_safe,
+            "metadata": dict(task.metadata),
             "queue_position": placed.position if placed else None,
             "waits_for": waits_for,
             "created_at": iso(task.created_at),
@@ -200,7 +228,7 @@ class Activity:
         picture = self.picture()
         allowed = allowance_of(read, settings, session.id)
         most = most_of(allowed)
-        tasks = [self.task(task, session, picture) for task in read.recent_tasks_of(session.id, ENDED_SHOWN)]
+        tasks = self.tasks(read.recent_tasks_of(session.id, ENDED_SHOWN), session, picture)
         return {
             "event_id": event_id,
             "session": self.session(session),

@@ -25,11 +25,12 @@ from lan_session_manager.addresses import Address, parse_address
 from lan_session_manager.errors import InvalidInputError, NotFoundError, SecurityError
 from lan_session_manager.identity import Tokens
 from lan_session_manager.machine import Watch
+from lan_session_manager.requests import Request
 from lan_session_manager.sessions import Sessions
 from lan_session_manager.settings import STATE_DIR, Settings, load_settings
 from lan_session_manager.store import Store
 from lan_session_manager.store.records import SessionRecord, SourceType, TaskRecord
-from lan_session_manager.tasks import Request, Tasks
+from lan_session_manager.tasks import Tasks
 from lan_session_manager.workspace import Volumes, Workspaces
 from lan_session_manager.workspace.volumes.mode import kept_volumes, line_of
 
@@ -97,8 +98,8 @@ class LANSessionManager:
     def submit_task(self, ip: str, description: str, **options: Any) -> str:
         """Accept a task for the session of that address, making the session if need be; gives the task's id.
 
-        `options` are the other fields of `tasks.Request`. Raises AddressError, InvalidInputError, LimitTooHighError and
-        QueueFullError.
+        `options` are the other fields of `requests.Request`. Raises AddressError, InvalidInputError,
+        LimitTooHighError and QueueFullError.
         """
         address = parse_address(ip)
         request = Request(_string("description", description), **options)

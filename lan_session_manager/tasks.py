@@ -3,79 +3,34 @@
 Every change is a job of the store's writer; the future that a method gives is done when the change is on disk.
 """
 
-import json
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from enum import StrEnum
 
 from lan_session_manager import runners
-from lan_session_manager.allowances import LIMITS, TaskLimits, allowance_of, limits_of
-from lan_session_manager.destinations import NO_NETWORK
+from lan_session_manager.allowances import allowance_of
+from lan_session_manager.batches import BatchItem, ordered
 from lan_session_manager.errors import (
     ConflictError,
     IllegalMoveError,
     InvalidInputError,
-    NetworkError,
+    LSMError,
     NotFoundError,
     QueueFullError,
     RunsHereError,
     StillActiveError,
 )
+from lan_session_manager.requests import LONGEST_ID, Request, again, checked, checked_order, shown, text_of
 from lan_session_manager.settings import Settings
 from lan_session_manager.states import Reason, SessionState, TaskState
 from lan_session_manager.store import Store, Transaction
 from lan_session_manager.store.records import LeaseRecord, NewTask, OutputFile, SourceType, TaskRecord
 
-LONGEST_DESCRIPTION = 2_000
-LONGEST_COMMAND = 65_536
-_LONGEST_ARGUMENT = 131_071  # bytes: MAX_ARG_STRLEN of execve(2) without the final NUL
-LONGEST_KEY = 200
-LONGEST_NETWORK = 100
-LONGEST_ID = 300
-LONGEST_METADATA = 8192  # characters of JSON
-MOST_DEPENDENCIES = 100
-HIGHEST_PRIORITY = 100
-LATEST_START_S = 366 * 86_400
-
 _NUMBERED = re.compile(r"(user_.+)_task_([0-9]+)")
 _LAST_NUMBER = 10**9
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-_NOT_IN_A_COMMAND = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a client asks for. `runner` None: the server picks; `command` None: the description is the command."""
-
-    description: str
-    runner: str | None = None
-    command: str | None = None
-    memory_mb: int | None = None
-    time_s: float | None = None
-    idempotency_key: str | None = None
-    network: str | None = None  # the name of a network profile
-    cores: float | None = None
-    pids: int | None = None
-    open_files: int | None = None
-    log_mb: int | None = None
-    disk_mb: int | None = None
-    files: int | None = None
-    depends_on: tuple[
-        str, ...
-    ] = ()  # ids of tasks of the same session; in a batch also what its tasks are called there
-    priority: int | None = None  # None: the usual one, 0
-    start_after: float | None = None  # Unix time in seconds
-    retries: int | None = None
-    parallel_safe: bool | None = None
-    metadata: Mapping[str, Any] | None = None
-
-    @property
-    def limits(self) -> TaskLimits:
-        """The limits that it asks for."""
-        return TaskLimits(**{name: getattr(self, name) for name in LIMITS})
 
 
 @dataclass(frozen=True)
@@ -101,9 +56,19 @@ class Result:
         return TaskState.CANCELLED if self.reason in _ASKED_FOR else TaskState.FAILED
 
 
+_HAD_RETRY = "It had been tried again already, as often as it had asked for. Run it again if you want to."
+_ASKED_FOR_NONE = "It had not asked to be tried again by itself (retries). Run it again if you want to."
 _ASKED_FOR = frozenset(
     {Reason.CANCELLED_BY_USER, Reason.CANCELLED_BY_ADMIN, Reason.SESSION_ENDED, Reason.DEPENDENCY_FAILED}
 )
+
+
+class BulkAction(StrEnum):
+    """What can be done with many tasks at once."""
+
+    CANCEL = "cancel"
+    DELETE = "delete"
+    RERUN = "rerun"
 
 
 class Tasks:
@@ -119,70 +84,9 @@ class Tasks:
         return self._clock()
 
     def check(self, request: Request, session_id: str | None) -> NewTask:
-        """What the request makes as a task of a session; None: of one that is not there yet.
-
-        Raises InvalidInputError or LimitTooHighError; touches nothing.
-        """
-        description = " ".join(
-            _text("description", request.description, LONGEST_DESCRIPTION, _NOT_IN_A_COMMAND).split()
-        )
-        if not description:
-            raise InvalidInputError(what="The description is empty. Say what the task is to do.")
-        runner = request.runner if request.runner is not None else runners.pick(request.command or description)
-        if runner not in runners.NAMES:
-            raise InvalidInputError(what=f"There is no such runner. Choose one of: {', '.join(runners.NAMES)}.")
-        command = request.description if request.command is None else request.command
-        command = _text("command", command, LONGEST_COMMAND, _NOT_IN_A_COMMAND)
-        if len(command.encode()) > _LONGEST_ARGUMENT:
-            raise InvalidInputError(what=f"The command is too long: {_LONGEST_ARGUMENT} bytes are the most.")
-        if not command.strip():
-            raise InvalidInputError(what="The command is empty. Type what is to run.")
-        if request.idempotency_key is not None:
-            key = _text("idempotency_key", request.idempotency_key, LONGEST_KEY, _UNPRINTABLE)
-            if not key:
-                raise InvalidInputError(
-                    what="The idempotency_key is empty. Send a text of your own choice, or leave it out."
-                )
-        settings = self._settings
-        allowed = allowance_of(self._store.read, settings, session_id)
-        network = NO_NETWORK if request.network is None else request.network
-        if network not in (NO_NETWORK, *allowed.networks):
-            asked = _text("network", network, LONGEST_NETWORK, _UNPRINTABLE)
-            raise NetworkError(asked=asked, allowed=", ".join((NO_NETWORK, *allowed.networks)))
-        return NewTask(
-            runner=runner,
-            source_type=SourceType.USER_TRIGGERED,
-            description=description,
-            command=command,
-            idempotency_key=request.idempotency_key,
-            network=network,
-            **asdict(limits_of(request.limits, allowed, settings)),
-            **self._order(request),
-        )
-
-    def _order(self, request: Request) -> dict[str, Any]:
-        """What the request says of its place in the queue, as fields of a task."""
-        if len(request.depends_on) > MOST_DEPENDENCIES:
-            raise InvalidInputError(what=f"A task may wait for {MOST_DEPENDENCIES} others at most.")
-        if abs(request.priority or 0) > HIGHEST_PRIORITY:
-            raise InvalidInputError(what=f"The priority goes from -{HIGHEST_PRIORITY} to {HIGHEST_PRIORITY}.")
-        if request.retries not in (None, 0, 1):
-            raise InvalidInputError(what="A lost task is run once more at most: retries is 0 or 1.")
-        if request.start_after is not None and not 0 <= request.start_after <= self._clock() + LATEST_START_S:
-            raise InvalidInputError(what="start_after is a moment within the next year.")
-        metadata = dict(request.metadata or {})
-        if len(json.dumps(metadata)) > LONGEST_METADATA:
-            raise InvalidInputError(
-                what=f"The metadata are too long: {LONGEST_METADATA} characters of JSON are the most."
-            )
-        return {
-            "depends_on": tuple(dict.fromkeys(request.depends_on)),
-            "priority": request.priority or 0,
-            "start_after": request.start_after,
-            "retries": request.retries or 0,
-            "parallel_safe": request.parallel_safe is not False,
-            "metadata": metadata,
-        }
+        """What the request makes as a task of a session; None: of one that is not there yet. See `requests.checked`."""
+        allowed = allowance_of(self._store.read, self._settings, session_id)
+        return checked(request, allowed, self._settings, self._clock())
 
     def submit(self, session_id: str, request: Request) -> Future[TaskRecord]:
         """Accept a task of a live session; with a key that the session has used, give the task of then.
@@ -192,42 +96,115 @@ class Tasks:
         new = self.check(request, session_id)
 
         def job(tx: Transaction) -> TaskRecord:
-            session = tx.session(session_id)
-            if session is None or session.state is not SessionState.LIVE:
-                raise NotFoundError
+            bound = self._open(tx, session_id)
             if new.idempotency_key is not None and (known := tx.task_of_key(session_id, new.idempotency_key)):
                 return known
-            bound = allowance_of(tx, self._settings, session_id).queue_bound
             if tx.queued_count(session_id) >= bound:
                 raise QueueFullError(bound=bound)
             now = self._clock()
             tx.touch_session(session_id, now)
-            for other in new.depends_on:
-                if tx.task_of(session_id, other) is None:
-                    raise InvalidInputError(what=f"There is no task {_shown(other)} of this session to wait for.")
-            return tx.add_numbered_task(session_id, new, now)
+            return self._accepted(tx, session_id, new, now, {})
 
         return self._store.write(job)
 
-    def again(self, task: TaskRecord, edits: Request | None = None) -> Request:
-        """The request that runs a task once more, with the fields of `edits` that are given in place of its own."""
-        if task.number is None:
-            raise InvalidInputError(what="This task was reported by an orchestrator: only that can run it again.")
-        limits: dict[str, Any] = {name: getattr(task, name) or None for name in LIMITS}
-        same = Request(
-            task.description,
-            task.runner,
-            task.command,
-            network=task.network,
-            priority=task.priority,
-            retries=task.retries,
-            parallel_safe=task.parallel_safe,
-            metadata=task.metadata,
-            **limits,
-        )
-        if edits is None:
-            return same
-        return replace(same, **{name: value for name, value in vars(edits).items() if value not in (None, "", ())})
+    def submit_batch(self, session_id: str, items: Sequence[BatchItem]) -> Future[list[TaskRecord]]:
+        """Accept the tasks of a batch, all or none; they come in the order of the items.
+
+        What a task waits for is the ref of another one of the batch, else the id of a task of the session. Raises like
+        `check` and `batches.ordered`; the future like that of `submit`.
+        """
+        order = ordered(items)
+        new = [self.check(item.request, session_id) for item in items]
+
+        def job(tx: Transaction) -> list[TaskRecord]:
+            bound = self._open(tx, session_id)
+            fresh = sum(
+                one.idempotency_key is None or not tx.task_of_key(session_id, one.idempotency_key) for one in new
+            )
+            if fresh and tx.queued_count(session_id) + fresh > bound:
+                raise QueueFullError(bound=bound)
+            now = self._clock()
+            tx.touch_session(session_id, now)
+            ids: dict[str, str] = {}
+            accepted: dict[int, TaskRecord] = {}
+            for place in order:
+                task = self._accepted(tx, session_id, new[place], now, ids)
+                accepted[place] = task
+                if ref := items[place].ref:
+                    ids[ref] = task.id
+            return [accepted[place] for place in range(len(items))]
+
+        return self._store.write(job)
+
+    def change(self, task_id: str, *, priority: int | None, start_after: float | None) -> Future[TaskRecord]:
+        """Give a waiting task another priority or another earliest start (0: none). Raises InvalidInputError.
+
+        The future raises NotFoundError, and IllegalMoveError for a task that does not wait any more.
+        """
+        checked_order(priority, start_after, self._clock())
+
+        def job(tx: Transaction) -> TaskRecord:
+            task = _known(tx, task_id)
+            if task.state is not TaskState.QUEUED:
+                raise IllegalMoveError(
+                    subject=f"task {task_id}", wanted="changed", expected="queued", actual=str(task.state)
+                )
+            return tx.change_task(task_id, self._clock(), priority=priority, start_after=start_after)
+
+        return self._store.write(job)
+
+    def bulk(self, session_id: str, action: BulkAction, task_ids: Sequence[str]) -> Future[list[TaskRecord | LSMError]]:
+        """Cancel, delete or run again many tasks of a session; gives for each the task, or why not.
+
+        What cannot be done for one does not hold up the others.
+        """
+
+        def one(tx: Transaction, task_id: str) -> TaskRecord:
+            task = tx.task_of(session_id, task_id)
+            if task is None:
+                raise NotFoundError
+            match action:
+                case BulkAction.CANCEL:
+                    return self._cancelled(tx, task_id, Reason.CANCELLED_BY_USER)
+                case BulkAction.DELETE:
+                    self._deleted(tx, task_id)
+                    return task
+                case BulkAction.RERUN:
+                    new = self.check(again(task), session_id)
+                    bound = self._open(tx, session_id)
+                    if tx.queued_count(session_id) >= bound:
+                        raise QueueFullError(bound=bound)
+                    return self._accepted(tx, session_id, new, self._clock(), {})
+
+        def job(tx: Transaction) -> list[TaskRecord | LSMError]:
+            found: list[TaskRecord | LSMError] = []
+            for task_id in task_ids:
+                try:
+                    found.append(one(tx, task_id))
+                except LSMError as error:
+                    found.append(error)
+            return found
+
+        return self._store.write(job)
+
+    def _open(self, tx: Transaction, session_id: str) -> int:
+        """How many tasks of the session may wait. Raises NotFoundError for one that is not live."""
+        session = tx.session(session_id)
+        if session is None or session.state is not SessionState.LIVE:
+            raise NotFoundError
+        return allowance_of(tx, self._settings, session_id).queue_bound
+
+    def _accepted(
+        self, tx: Transaction, session_id: str, new: NewTask, now: float, ids: Mapping[str, str]
+    ) -> TaskRecord:
+        """The task that is accepted, or that was under the same key. `ids`: of what the tasks of a batch are called."""
+        if new.idempotency_key is not None and (known := tx.task_of_key(session_id, new.idempotency_key)):
+            return known
+        depends_on = tuple(dict.fromkeys(ids.get(other, other) for other in new.depends_on))
+        for other in depends_on:
+            if tx.task_of(session_id, other) is None:
+                raise InvalidInputError(what=f"There is no task {shown(other)} of this session to wait for.")
+        return tx.add_numbered_task(session_id, replace(new, depends_on=depends_on), now)
 
     def cancel(self, task_id: str, reason: Reason) -> Future[TaskRecord]:
         """End a task: at once while it waits; a running one is marked, and whoever runs it stops it.
@@ -235,14 +212,14 @@ class Tasks:
         The future raises NotFoundError, and IllegalMoveError for a task that has ended.
         """
 
-        def job(tx: Transaction) -> TaskRecord:
-            task = _known(tx, task_id)
-            if task.state is TaskState.RUNNING and task.runner in runners.SANDBOXED:
-                return tx.stop_task(task_id, reason, self._clock())
-            now = self._clock()
-            return tx.move_task(task_id, TaskState.CANCELLED, now, ended_at=now, reason=reason)
+        return self._store.write(lambda tx: self._cancelled(tx, task_id, reason))
 
-        return self._store.write(job)
+    def _cancelled(self, tx: Transaction, task_id: str, reason: Reason) -> TaskRecord:
+        task = _known(tx, task_id)
+        if task.state is TaskState.RUNNING and task.runner in runners.SANDBOXED:
+            return tx.stop_task(task_id, reason, self._clock())
+        now = self._clock()
+        return tx.move_task(task_id, TaskState.CANCELLED, now, ended_at=now, reason=reason)
 
     def start(self, task_id: str, isolation: str) -> Future[TaskRecord]:
         """Move a queued task to running; whoever succeeds, and nobody else, then starts it.
@@ -251,9 +228,9 @@ class Tasks:
         """
 
         def job(tx: Transaction) -> TaskRecord:
-            _known(tx, task_id)
-            now = self._clock()
-            return tx.move_task(task_id, TaskState.RUNNING, now, started_at=now, isolation=isolation, detail="")
+            attempt, now = _known(tx, task_id).attempt, self._clock()
+            detail = "" if attempt == 1 else f"This is attempt {attempt}: the one before it was lost."
+            return tx.move_task(task_id, TaskState.RUNNING, now, started_at=now, isolation=isolation, detail=detail)
 
         return self._store.write(job)
 
@@ -278,11 +255,20 @@ class Tasks:
         return self._store.write(lambda tx: tx.keep_lease(lease))
 
     def finish(self, task_id: str, result: Result) -> Future[TaskRecord]:
-        """Give a running task its one end. The future raises NotFoundError or IllegalMoveError."""
+        """Give a running task its one end, or, if it was lost and asked for that, its next attempt.
+
+        The future raises NotFoundError or IllegalMoveError.
+        """
 
         def job(tx: Transaction) -> TaskRecord:
-            _known(tx, task_id)
-            return tx.move_task(task_id, result.state, self._clock(), **vars(result))
+            task, now, end = _known(tx, task_id), self._clock(), result
+            if end.reason is Reason.LOST:
+                if task.stop_reason is None and task.attempt <= task.retries:
+                    again = {"attempt": task.attempt + 1, "started_at": None, "isolation": None}
+                    detail = f"{end.detail} Attempt {task.attempt + 1} begins as soon as there is room for it."
+                    return tx.move_task(task_id, TaskState.QUEUED, now, **again, detail=detail.strip())
+                end = _lost(task, end)
+            return tx.move_task(task_id, end.state, now, **vars(end))
 
         return self._store.write(job)
 
@@ -318,7 +304,7 @@ class Tasks:
         """
         if source_type not in list(SourceType):
             raise InvalidInputError(what=f"There is no such source type. Choose one of: {', '.join(SourceType)}.")
-        _text("task_id", task_id, LONGEST_ID, _UNPRINTABLE)
+        text_of("task_id", task_id, LONGEST_ID)
         if not task_id:
             raise InvalidInputError(what="The task_id is empty. Give the task a name of its own.")
         source = SourceType(source_type)
@@ -343,17 +329,19 @@ class Tasks:
     def delete(self, task_id: str) -> Future[None]:
         """Remove an ended task. The future raises NotFoundError, and StillActiveError for one that has not ended."""
 
-        def job(tx: Transaction) -> None:
-            if not _known(tx, task_id).state.ended:
-                raise StillActiveError(task_id=task_id)
-            tx.delete_task(task_id, self._clock())
+        return self._store.write(lambda tx: self._deleted(tx, task_id))
 
-        return self._store.write(job)
+    def _deleted(self, tx: Transaction, task_id: str) -> None:
+        if not _known(tx, task_id).state.ended:
+            raise StillActiveError(task_id=task_id)
+        tx.delete_task(task_id, self._clock())
 
 
-def _shown(text: str) -> str:
-    """A text of a client as it may stand in a sentence."""
-    return _UNPRINTABLE.sub("?", text[:LONGEST_ID])
+def _lost(task: TaskRecord, end: Result) -> Result:
+    """The end of a task that was lost for good; somebody may have wanted it to end anyway."""
+    if task.stop_reason is not None:
+        return replace(end, reason=task.stop_reason)
+    return replace(end, detail=f"{end.detail} {_HAD_RETRY if task.retries else _ASKED_FOR_NONE}".strip())
 
 
 def _known(tx: Transaction, task_id: str) -> TaskRecord:
@@ -386,11 +374,3 @@ def _end_named(status: str) -> TaskState:
     if status not in ends:
         raise InvalidInputError(what=f"There is no such end. Choose one of: {', '.join(ends)}.")
     return TaskState(status)
-
-
-def _text(name: str, value: str, longest: int, refused: re.Pattern[str]) -> str:
-    if len(value) > longest:
-        raise InvalidInputError(what=f"The {name} is too long: {longest} characters are the most.")
-    if found := refused.search(value):
-        raise InvalidInputError(what=f"The {name} holds the character U+{ord(found[0]):04X}. Take it out.")
-    return value

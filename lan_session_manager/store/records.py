@@ -30,6 +30,7 @@ class EventKind(StrEnum):
     TASK_REQUEUED = "task_requeued"
     TASK_TAGGED = "task_tagged"
     TASK_STOPPING = "task_stopping"
+    TASK_CHANGED = "task_changed"  # its place in the queue
     TASK_DELETED = "task_deleted"
     WORKSPACE_CHANGED = "workspace_changed"
     DEVICE_ADDED = "device_added"  # a device opens the session from now on

@@ -6,6 +6,8 @@ from lan_session_manager.store.connected import Connected
 from lan_session_manager.store.records import LeaseRecord, TaskRecord
 from lan_session_manager.store.rows import TASK, task_of_row
 
+LOOKED_AT = 20_000  # tasks, at most, in which a text is searched for at once
+
 
 class TaskReads(Connected):
     """Reads of tasks."""
@@ -13,6 +15,11 @@ class TaskReads(Connected):
     def task(self, task_id: str) -> TaskRecord | None:
         """The task of that id."""
         row = self._one(f"{TASK} WHERE id = ?", task_id)
+        return task_of_row(row) if row else None
+
+    def task_by_seq(self, seq: int) -> TaskRecord | None:
+        """The task with that place in the order of acceptance."""
+        row = self._one(f"{TASK} WHERE seq = ?", seq)
         return task_of_row(row) if row else None
 
     def task_of(self, session_id: str, task_id: str) -> TaskRecord | None:
@@ -28,7 +35,9 @@ class TaskReads(Connected):
     def live_tasks_of(self, session_id: str) -> list[TaskRecord]:
         """The session's queued and running tasks, newest first."""
         rows = self._all(
-            f"{TASK} WHERE session_id = ? AND state IN ('queued', 'running') ORDER BY seq DESC", session_id
+            f"""{TASK} INDEXED BY tasks_of_session_by_state
+                WHERE session_id = ? AND state IN ('queued', 'running') ORDER BY seq DESC""",
+            session_id,
         )
         return [task_of_row(row) for row in rows]
 
@@ -42,7 +51,9 @@ class TaskReads(Connected):
     def recent_tasks_of(self, session_id: str, most: int) -> list[TaskRecord]:
         """All live tasks of the session and the last `most` ended ones, newest first."""
         rows = self._all(
-            f"""SELECT * FROM ({TASK} WHERE session_id = ?1 AND state IN ('queued', 'running'))
+            # By that index: all of a session's tasks are many, those that wait or run are few.
+            f"""SELECT * FROM ({TASK} INDEXED BY tasks_of_session_by_state
+                               WHERE session_id = ?1 AND state IN ('queued', 'running'))
                 UNION ALL
                 SELECT * FROM ({TASK} WHERE session_id = ?1 AND state NOT IN ('queued', 'running')
                                ORDER BY seq DESC LIMIT ?2)
@@ -51,6 +62,34 @@ class TaskReads(Connected):
             most,
         )
         return [task_of_row(row) for row in rows]
+
+    def tasks_page(
+        self, session_id: str, before: int, most: int, *, states: Sequence[str] = (), text: str = ""
+    ) -> tuple[list[TaskRecord], int | None]:
+        """`most` tasks of the session with a `seq` below `before`, newest first, and from where to go on.
+
+        With `states` of these alone; with `text` of those alone that have it in their id, description or command, for
+        which so many tasks at most are looked at as `LOOKED_AT` says: there may be more even where none was found.
+        """
+        marks = ", ".join("?" * len(states))
+        where = f"AND state IN ({marks}) " if states else ""
+        inner = f"SELECT seq FROM tasks WHERE session_id = ? AND seq < ? {where}ORDER BY seq DESC LIMIT ?"
+        if not text:
+            rows = self._all(f"{TASK} WHERE seq IN ({inner}) ORDER BY seq DESC", session_id, before, *states, most)
+            return [task_of_row(row) for row in rows], rows[-1]["seq"] if len(rows) == most else None
+        like = "%" + text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
+        escaped = "LIKE ? ESCAPE '\\'"
+        rows = self._all(
+            f"""{TASK} WHERE seq IN ({inner}) AND (id {escaped} OR description {escaped} OR command {escaped})
+                ORDER BY seq DESC LIMIT ?""",
+            session_id, before, *states, LOOKED_AT, like, like, like, most,
+        )  # fmt: skip
+        if len(rows) == most:
+            return [task_of_row(row) for row in rows], rows[-1]["seq"]
+        last = self._one(
+            f"SELECT min(seq) AS seq, count(*) AS n FROM ({inner})", session_id, before, *states, LOOKED_AT
+        )
+        return [task_of_row(row) for row in rows], last["seq"] if last and last["n"] == LOOKED_AT else None
 
     def queued_count(self, session_id: str) -> int:
         """How many of the session's tasks wait."""

@@ -72,6 +72,8 @@ class TaskWrites(DependencyWrites):
         check_task_move(task_id, task.state, wanted)
         if "outputs" in changes:
             changes["outputs"] = json.dumps([astuple(output) for output in changes["outputs"]])
+        if changes.get("ended_at") is not None and task.started_at is not None:
+            changes["ended_at"] = max(changes["ended_at"], task.started_at)  # somebody may have set the clock back
         sets = "".join(f", {field} = ?" for field in changes)
         self._connection.execute(
             f"UPDATE tasks SET state = ?{sets} WHERE id = ?",
@@ -83,6 +85,17 @@ class TaskWrites(DependencyWrites):
         if wanted.ended:
             self.tell_dependents(task_id, wanted, now)
         return self._known_task(task_id)
+
+    def change_task(self, task_id: str, now: float, *, priority: int | None, start_after: float | None) -> TaskRecord:
+        """Give a waiting task another place in its queue, with its event; None: as it is, 0 for `start_after`: now."""
+        self._connection.execute(
+            """UPDATE tasks SET priority = coalesce(?1, priority),
+                   start_after = CASE WHEN ?2 IS NULL THEN start_after ELSE nullif(?2, 0) END WHERE id = ?3""",
+            (priority, start_after, task_id),
+        )
+        task = self._known_task(task_id)
+        self.add_event(now, EventKind.TASK_CHANGED, task.session_id, task_id, status=task.state)
+        return task
 
     def stop_task(self, task_id: str, reason: Reason, now: float) -> TaskRecord:
         """Note that somebody wants a running task to end, with its event; the first reason stays."""

@@ -24,6 +24,8 @@ from lan_session_manager.web import (
     routes_devices,
     routes_files,
     routes_live,
+    routes_logs,
+    routes_queue,
     routes_sessions,
     routes_system,
     routes_tasks,
@@ -66,7 +68,9 @@ def create_app(services: Services) -> FastAPI:
         routes_devices,
         routes_system,
         routes_sessions,
+        routes_queue,  # before the routes of one task: "batch" is none
         routes_tasks,
+        routes_logs,
         routes_files,
         routes_uploads,
         routes_live,

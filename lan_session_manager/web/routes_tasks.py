@@ -1,19 +1,15 @@
 """Tasks: submit, look, log, cancel, run again, delete; and the word of the worker that did one."""
 
-from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from lan_session_manager.activity import iso
 from lan_session_manager.errors import InvalidInputError
-from lan_session_manager.logs import GAP
+from lan_session_manager.requests import Request, again
 from lan_session_manager.states import Reason
 from lan_session_manager.store.records import SessionRecord, TaskRecord
-from lan_session_manager.tasks import Request
-from lan_session_manager.web.follow import follow_log
-from lan_session_manager.web.headers import USER_BYTES, attachment
 from lan_session_manager.web.policy import AccessDep
 from lan_session_manager.web.schemas import Complete, Rerun, Submit
 from lan_session_manager.web.services import Services, ServicesDep, written
@@ -79,10 +75,10 @@ async def cancel(task_id: str, services: ServicesDep, access: AccessDep) -> dict
 async def rerun(task_id: str, services: ServicesDep, access: AccessDep, body: Rerun | None = None) -> dict[str, Any]:
     """Run a task once more as a new one, with what the body gives in place of its own."""
     task, session = access.task, access.known_session
-    again = services.manager.tasks.again(task, body.edits() if body else None)
+    request = again(task, body.edits() if body else None)
     if session is None:
         raise InvalidInputError(what="This task belongs to no session, so it cannot be run again.")
-    accepted: dict[str, Any] = (await accept(services, session, services.acceptable(again, session)))["task"]
+    accepted: dict[str, Any] = (await accept(services, session, services.acceptable(request, session)))["task"]
     return accepted
 
 
@@ -91,46 +87,3 @@ async def delete(task_id: str, services: ServicesDep, access: AccessDep) -> Resp
     """Remove an ended task with its log; the files in the workspace stay."""
     await written(services.manager.tasks.delete(access.task.id))
     return Response(status_code=204)
-
-
-@router.get(f"/{TASK_ID}/log", response_class=Response)
-async def log(
-    task_id: str,
-    services: ServicesDep,
-    access: AccessDep,
-    after: Annotated[int, Query(ge=0, le=_MOST_BYTES)] = 0,
-    follow: Annotated[int, Query(ge=0, le=1)] = 0,
-    download: Annotated[int, Query(ge=0, le=1)] = 0,
-) -> Response:
-    """The log's bytes from `after` on. `X-Log-Next` is the byte that comes next; with `follow` it is `after`."""
-    task = access.task
-    headers = {"X-Accel-Buffering": "no", **USER_BYTES}
-    if download:
-        headers |= attachment(f"{task.id}.log")  # an orchestrator's own id may hold any printable character
-    engine = services.engine
-    if follow:
-        headers["X-Log-Next"] = str(after)
-
-        async def growing() -> AsyncIterator[bytes]:
-            async for piece in follow_log(services, task.id, after):
-                yield piece.data
-
-        return StreamingResponse(growing(), media_type="text/plain; charset=utf-8", headers=headers)
-    end = max(after, await engine.log_size(task.id))
-    headers["X-Log-Next"] = str(end)
-
-    async def so_far() -> AsyncIterator[bytes]:
-        at = after
-        while at < end:
-            pieces = await engine.read_log(task.id, at, min(end - at, _PIECE_BYTES))
-            if not pieces:
-                return
-            for piece in pieces:
-                # What is left out may have grown since, and then the rest begins behind the end that was told.
-                if piece.stream == GAP or piece.next <= end:
-                    yield piece.data
-                elif (surplus := piece.next - end) < len(piece.data):
-                    yield piece.data[:-surplus]
-            at = pieces[-1].next
-
-    return StreamingResponse(so_far(), media_type="text/plain; charset=utf-8", headers=headers)

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from lan_session_manager.settings import MOST_OPEN_FILES
-from lan_session_manager.tasks import (
+from lan_session_manager.batches import MOST_IN_A_BATCH
+from lan_session_manager.requests import (
     HIGHEST_PRIORITY,
     LONGEST_COMMAND,
     LONGEST_DESCRIPTION,
@@ -16,6 +16,8 @@ from lan_session_manager.tasks import (
     MOST_DEPENDENCIES,
     Request,
 )
+from lan_session_manager.settings import MOST_OPEN_FILES
+from lan_session_manager.tasks import BulkAction
 
 _MOST = 2**53  # what a JSON number can count to
 _Id = Annotated[str, Field(max_length=LONGEST_KEY)]
@@ -121,6 +123,35 @@ class Submit(Order):
             **limits.model_dump(),
             **self.order(),
         )
+
+
+class InBatch(Submit):
+    """A task of a batch."""
+
+    ref: str | None = Field(None, max_length=LONGEST_ID, description="what the others call it in their depends_on")
+
+
+class Batch(_Body):
+    """Tasks that are accepted together, or not at all."""
+
+    tasks: list[InBatch] = Field(min_length=1, max_length=MOST_IN_A_BATCH)
+
+
+class Change(_Body):
+    """Another place in the queue; what is left out stays."""
+
+    priority: int | None = Field(None, ge=-HIGHEST_PRIORITY, le=HIGHEST_PRIORITY)
+    start_after: Annotated[float | None, BeforeValidator(_moment)] = Field(
+        None, ge=0, le=_MOST, description="null: as soon as it can", allow_inf_nan=False
+    )
+
+
+class Bulk(_Body):
+    """One action for many tasks."""
+
+    # An enum is a text in JSON, which strict models take for itself only.
+    action: BulkAction = Field(strict=False)
+    task_ids: list[Annotated[str, Field(max_length=LONGEST_ID)]] = Field(min_length=1, max_length=1000)
 
 
 class Rerun(Order):

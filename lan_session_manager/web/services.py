@@ -26,16 +26,16 @@ from lan_session_manager.identity.forwarded import UnknownProxies, is_forwarded
 from lan_session_manager.identity.neighbours import Neighbours
 from lan_session_manager.identity.settle import look
 from lan_session_manager.manager import LANSessionManager
+from lan_session_manager.requests import Request
 from lan_session_manager.runners import SANDBOXED
 from lan_session_manager.settings import IdentityMode
 from lan_session_manager.store.records import SessionRecord, TaskRecord
-from lan_session_manager.tasks import Request
 from lan_session_manager.tls.keeper import Ca, Tls
 from lan_session_manager.web.admin_login import BELOW, AdminLogins, sent_cookie
 from lan_session_manager.web.admission import Admission
 from lan_session_manager.web.peers import Peers, link_of
 from lan_session_manager.web.rates import Rates
-from lan_session_manager.web.turns import Threads, Turns
+from lan_session_manager.web.turns import Alternating, Threads, Turns
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -63,6 +63,7 @@ class Services:
     rates: Rates = field(default_factory=Rates)
     turns: Turns = field(default_factory=Turns)  # of requests by address, of messages by session
     threads: Threads = field(default_factory=Threads)
+    searches: Alternating = field(default_factory=Alternating)  # of logs: each is a tenth of a second of a core
     unknown_proxies: UnknownProxies = field(default_factory=UnknownProxies)
     tls: Tls | None = None
     neighbours: Neighbours = field(default_factory=Neighbours)

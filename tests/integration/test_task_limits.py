@@ -129,7 +129,8 @@ def test_the_owner_gives_a_session_other_bounds_and_they_are_what_is_said(server
 
 
 def test_processes_and_open_files_are_what_was_asked_for(client: httpx.Client) -> None:
-    task = ended(client, submit(client, "exec dash -c 'for i in $(seq 60); do sleep 60 & done; exit 1'", limits={"pids": 40}))
+    forks = "exec dash -c 'for i in $(seq 60); do sleep 60 & done; exit 1'"
+    task = ended(client, submit(client, forks, limits={"pids": 40}))
     assert (task["reason"], task["detail"]) == ("exit", "The task met its limit of 40 processes and threads.")
     task_id = submit(client, "ulimit -Sn; ulimit -Hn", limits={"open_files": 100})
     ended(client, task_id)

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from lan_session_manager import LANSessionManager
 from lan_session_manager.allowances import LIMITS, Allowance, TaskLimits, allowance_of, limits_of, most_of
 from lan_session_manager.errors import InvalidInputError, LimitTooHighError, LSMError
+from lan_session_manager.requests import Request
 from lan_session_manager.settings import Settings
 from lan_session_manager.store.records import LimitsRecord, NewTask, TaskRecord
-from lan_session_manager.tasks import Request
 from lan_session_manager.web.schemas import Limits, SessionLimits
 
 SETTINGS = Settings()

@@ -15,7 +15,7 @@ LEVELS = (
     {"store"},
     {"workspace", "logs", "sandbox", "egress", "machine", "names", "tls", "banner"},
     {"allowances", "sessions", "tasks", "activity", "schedule", "runners", "identity", "feed", "exposure"}
-    | {"audit", "connections"},
+    | {"audit", "connections", "requests", "batches"},
     {"engine"},
     {"dispatcher", "diskwatch", "growth", "keptlogs", "shortage"},
     {"manager"},

@@ -9,10 +9,10 @@ import pytest
 from lan_session_manager import LANSessionManager, sessions
 from lan_session_manager.addresses import parse_address
 from lan_session_manager.errors import AddressError
+from lan_session_manager.requests import Request
 from lan_session_manager.states import Reason, SessionState, TaskState
 from lan_session_manager.store import Transaction
 from lan_session_manager.store.records import LimitsRecord
-from lan_session_manager.tasks import Request
 from tests.unit.conftest import Clock
 
 IP = "192.168.1.100"

@@ -17,10 +17,11 @@ from lan_session_manager.errors import (
     RunsHereError,
     StillActiveError,
 )
+from lan_session_manager.requests import Request, again
 from lan_session_manager.runners import pick
 from lan_session_manager.states import Reason, TaskState
 from lan_session_manager.store.records import TaskRecord
-from lan_session_manager.tasks import Request, Result
+from lan_session_manager.tasks import Result
 from tests.unit.conftest import Clock
 
 IP = "192.168.1.100"
@@ -173,9 +174,9 @@ def test_what_does_not_exist_is_not_found(manager: LANSessionManager) -> None:
 
 def test_a_task_runs_again_as_it_was_with_what_is_edited(manager: LANSessionManager, clock: Clock) -> None:
     task = _submit(manager, memory_mb=64, time_s=9.0)
-    same = manager.tasks.again(task)
+    same = again(task)
     assert (same.command, same.runner, same.memory_mb, same.time_s) == ("wc", "shell", 64, 9.0)
-    edited = manager.tasks.again(task, Request("", memory_mb=128))
+    edited = again(task, Request("", memory_mb=128))
     assert (edited.description, edited.command, edited.memory_mb) == ("count", "wc", 128)
 
 
