@@ -129,13 +129,15 @@ function showTask(task) {
 }
 
 /**
- * @param {{command: string, runner: string, limits: object, network: string}} draft
+ * @param {{command: string, runner: string, limits: object, network: string, priority: number,
+ *   startAfter: string | null}} draft
  * @param {string} key the same for every attempt to send this draft, so that it becomes one task
  * @throws {import("./api.js").ApiError}
  */
-export async function submit({ command, runner, limits, network }, key) {
-  const description = titleOf(command);
-  const answer = await api.submitTask({ description, command, runner, limits, network, idempotency_key: key });
+export async function submit({ command, runner, limits, network, priority, startAfter }, key) {
+  const order = { priority, ...(startAfter && { start_after: startAfter }) };
+  const task = { description: titleOf(command), command, runner, limits, network, ...order };
+  const answer = await api.submitTask({ ...task, idempotency_key: key });
   if (answer.task) showTask(answer.task);
 }
 

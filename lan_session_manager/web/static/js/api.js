@@ -91,7 +91,7 @@ const send = async (method, path, body, options = {}) => {
   return response.status === 204 ? null : response.json();
 };
 
-const task = (id) => `/api/task/${encodeURIComponent(id)}`;
+const taskUrl = (id) => `/api/task/${encodeURIComponent(id)}`;
 const workspace = (ip) => `/api/workspace/${encodeURIComponent(ip)}`;
 
 /** @param {string} path @returns {string} each segment encoded, the slashes kept */
@@ -107,11 +107,12 @@ export const forgetDevice = (id) => send("DELETE", id ? `${DEVICE}/${encodeURICo
 export const carry = () => send("POST", `${DEVICE}/carry`);
 export const claim = (proof) => send("POST", `${DEVICE}/claim`, proof);
 export const leave = () => send("POST", `${DEVICE}/leave`);
+export const task = (id) => getJson(taskUrl(id));
 export const dashboard = (ip) => getJson(`/api/dashboard/${encodeURIComponent(ip)}`, { timeoutMs: 8000 });
 export const submitTask = (body) => send("POST", "/api/task/submit", body);
-export const cancelTask = (id) => send("POST", `${task(id)}/cancel`);
-export const rerunTask = (id, changes) => send("POST", `${task(id)}/rerun`, changes);
-export const deleteTask = (id) => send("DELETE", task(id));
+export const cancelTask = (id) => send("POST", `${taskUrl(id)}/cancel`);
+export const rerunTask = (id, changes) => send("POST", `${taskUrl(id)}/rerun`, changes);
+export const deleteTask = (id) => send("DELETE", taskUrl(id));
 export const join = () => getJson("/api/join");
 export const listFolder = (ip, path) => getJson(`${workspace(ip)}/files?path=${encodeURIComponent(path)}`);
 export const deleteFile = (ip, path) => send("DELETE", fileUrl(ip, path));
@@ -120,9 +121,16 @@ export const uploadState = (ip, id) => getJson(uploadUrl(ip, id));
 export const dropUpload = (ip, id) => send("DELETE", uploadUrl(ip, id), {}, { keepalive: true });
 
 /** @param {string} id @param {number} after the first byte wanted */
-export const logFrom = (id, after) => call(`${task(id)}/log?after=${after}&follow=0`);
+export const logFrom = (id, after) => call(`${taskUrl(id)}/log?after=${after}&follow=0`);
 
-export const logDownloadUrl = (id) => `${task(id)}/log?after=0&follow=0&download=1`;
+/** @param {string} id @param {object} query where: `tail`, `before`, `after` or `line`, and how many at `most` */
+export const logLines = (id, query) => getJson(`${taskUrl(id)}/log/lines?${new URLSearchParams(query)}`);
+
+/** @param {string} id @param {string} q what to find, in capital letters or not @param {number} after from that byte on */
+export const searchLog = (id, q, after) =>
+  getJson(`${taskUrl(id)}/log/search?${new URLSearchParams({ q, after: String(after), ignore_case: "1", most: "500" })}`);
+
+export const logDownloadUrl = (id) => `${taskUrl(id)}/log?after=0&follow=0&download=1`;
 export const fileUrl = (ip, path) => `${workspace(ip)}/files/${encodePath(path)}`;
 export const uploadUrl = (ip, id) => `${workspace(ip)}/uploads/${encodeURIComponent(id)}`;
 export const archiveUrl = (ip, path) => `${workspace(ip)}/archive?path=${encodeURIComponent(path)}`;

@@ -8,11 +8,18 @@ import { T } from "./text.js";
 import { clearAttached, uploads } from "./uploads.js";
 
 function recalled() {
-  const blank = { command: "", runner: "", limits: {}, network: "" };
+  const blank = { command: "", runner: "", limits: {}, network: "", priority: 0, startAfter: "" };
   try {
-    const { command, runner, limits, network } = JSON.parse(recall("draft") ?? "{}");
+    const { command, runner, limits, network, priority, startAfter } = JSON.parse(recall("draft") ?? "{}");
     if (typeof command !== "string" || typeof runner !== "string") return blank;
-    return { command, runner, limits: limits && typeof limits === "object" ? limits : {}, network };
+    return {
+      command,
+      runner,
+      limits: limits && typeof limits === "object" ? limits : {},
+      network,
+      priority: typeof priority === "number" ? priority : 0,
+      startAfter: typeof startAfter === "string" ? startAfter : "",
+    };
   } catch {
     return blank;
   }
@@ -20,11 +27,14 @@ function recalled() {
 
 export const draft = createStore({ ...recalled(), sending: false, error: "", key: "" });
 
-/** @param {{command?: string, runner?: string, limits?: object, network?: string}} changes */
+/**
+ * @param {{command?: string, runner?: string, limits?: object, network?: string, priority?: number,
+ *   startAfter?: string}} changes
+ */
 export function edit(changes) {
   draft.set({ ...changes, error: "", key: "" });
-  const { command, runner, limits, network } = draft.get();
-  remember("draft", JSON.stringify({ command, runner, limits, network }));
+  const { command, runner, limits, network, priority, startAfter } = draft.get();
+  remember("draft", JSON.stringify({ command, runner, limits, network, priority, startAfter }));
 }
 
 /** @param {any} dash @param {any} written the draft @returns {string} its runner, or the first one there is */
@@ -48,6 +58,12 @@ export function limitsOf(dash, written) {
     memory_mb: within(dash.limits.memory_mb, written.limits.memory_mb),
     time_s: within(dash.limits.time_s, written.limits.time_s),
   };
+}
+
+/** @param {any} written the draft @returns {string | null} when it starts at the earliest, ISO 8601; null: now */
+export function startOf(written) {
+  const at = Date.parse(written.startAfter);
+  return Number.isNaN(at) ? null : new Date(at).toISOString();
 }
 
 /** @param {any} list of uploads @returns {boolean} whether a file of this draft is still on its way */
@@ -88,10 +104,12 @@ export async function sendDraft() {
         runner: runnerOf(dash, written),
         limits: limitsOf(dash, written),
         network: networkOf(dash.permissions.networks, written),
+        priority: written.priority,
+        startAfter: startOf(written),
       },
       key,
     );
-    edit({ command: "" });
+    edit({ command: "", priority: 0, startAfter: "" }); // the other options are a habit, these are not
     clearAttached();
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;

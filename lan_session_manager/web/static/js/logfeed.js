@@ -1,4 +1,7 @@
-/** Brings one task's log to the page: over the live connection, and by asking for the rest while there is none. */
+/**
+ * Brings a part of one task's log to the page: first its end, then what is printed, and whatever somebody scrolls to.
+ * What is printed comes over the live connection, or by asking while there is none.
+ */
 
 import { live, onMessage, onOpen } from "./actions.js";
 import * as api from "./api.js";
@@ -6,6 +9,9 @@ import { LogLines } from "./loglines.js";
 import { store } from "./store.js";
 
 const POLL_MS = 5000;
+const PAGE = 500; // lines asked for at once
+
+const NOTHING = new Set();
 
 /**
  * @param {string} id of the task
@@ -13,57 +19,129 @@ const POLL_MS = 5000;
  */
 export function followLog(id, onChange) {
   const lines = new LogLines();
-  const feed = { lines, ended: false, error: "", stop };
+  const feed = { lines, end: { byte: 0, line: 0 }, ended: false, error: "", stop, earlier, later, showEnd, showAt };
   const decoder = new TextDecoder();
-  const nothing = new Set();
+  let opened = false;
   let asking = false;
+  let stopped = false;
 
-  function ask() {
-    if (!feed.ended) live.send({ type: "follow_log", task_id: id, after: lines.next });
+  function follow() {
+    if (opened && lines.atEnd && !feed.ended) {
+      live.send({ type: "follow_log", task_id: id, after: lines.next, skip: true });
+    }
+  }
+
+  /** One request at a time: what is asked for depends on what is there. @param {() => Promise<void>} work */
+  async function alone(work) {
+    if (asking || stopped) return false;
+    asking = true;
+    try {
+      await work();
+      feed.error = "";
+      return true;
+    } catch (error) {
+      if (!(error instanceof api.ApiError)) throw error;
+      if (error.status) feed.error = error.message;
+      return false;
+    } finally {
+      asking = false;
+      if (!stopped) onChange(NOTHING);
+    }
+  }
+
+  async function page(query) {
+    const found = await api.logLines(id, { most: PAGE, ...query });
+    feed.end = found.end;
+    return found;
+  }
+
+  function away() {
+    if (!lines.atEnd) live.send({ type: "unfollow_log", task_id: id });
+  }
+
+  /** Shows the newest lines, and from there on what is printed. */
+  function showEnd() {
+    return alone(async () => {
+      const found = await page({ tail: 1 });
+      const first = found.lines[0];
+      lines.reset(first?.after ?? found.end.byte, first ? first.number : 1);
+      lines.append(found.lines, true);
+      opened = true;
+      follow();
+    });
+  }
+
+  /** Shows what stands around that byte, the first one of a line. @param {number} byte */
+  function showAt(byte) {
+    return alone(async () => {
+      const before = await page({ before: byte, most: PAGE / 2 });
+      const after = await page({ after: byte });
+      const first = before.lines[0] ?? after.lines[0];
+      lines.reset(first?.after ?? byte, first?.number ?? null);
+      lines.append([...before.lines, ...after.lines], false);
+      away();
+    });
+  }
+
+  /** Loads what stands before the window. */
+  function earlier() {
+    if (lines.start <= 0) return Promise.resolve(false);
+    return alone(async () => {
+      lines.prepend((await page({ before: lines.start })).lines);
+      away();
+    });
+  }
+
+  /** Loads what stands behind it; at the end it follows on. */
+  function later() {
+    if (lines.atEnd) return Promise.resolve(false);
+    return alone(async () => {
+      const found = await page({ after: lines.next });
+      const last = found.lines[found.lines.length - 1];
+      lines.append(found.lines, !last || last.next >= found.end.byte);
+      follow();
+    });
   }
 
   const endMessages = onMessage((message) => {
     if (message.event === "error" && message.type === "follow_log") {
       feed.error = message.error;
-      onChange(nothing);
+      onChange(NOTHING);
     }
     if (message.task_id !== id) return;
-    if (message.event === "log") onChange(lines.add(message));
-    else if (message.event === "log_end") {
+    if (message.event === "log" || message.event === "log_skipped") {
+      feed.end = { byte: Math.max(feed.end.byte, message.next), line: null };
+      if (!lines.atEnd) onChange(NOTHING);
+      else onChange(message.event === "log" ? lines.add(message) : lines.skip(message.next));
+    } else if (message.event === "log_end") {
       feed.ended = true;
-      onChange(nothing);
+      onChange(NOTHING);
     }
   });
-  const endOpen = onOpen(ask);
-  if (live.isOpen()) ask();
+  const endOpen = onOpen(() => (opened ? follow() : showEnd()));
 
   async function poll() {
-    if (asking || feed.ended || store.get().connection.state !== "polling") return;
-    asking = true;
-    // Read before the answer: what it prints between the two comes with the next round.
-    const status = store.get().tasks.get(id)?.status;
-    try {
+    if (!opened) return showEnd();
+    if (feed.ended || !lines.atEnd || store.get().connection.state !== "polling") return false;
+    return alone(async () => {
+      // Read before the answer: what it prints between the two comes with the next round.
+      const status = store.get().tasks.get(id)?.status;
       const response = await api.logFrom(id, lines.next);
       const bytes = new Uint8Array(await response.arrayBuffer());
       const after = lines.next;
       const next = Number(response.headers.get("X-Log-Next")) || after + bytes.length;
-      const changed = lines.add({ after, next, stream: "stdout", text: decoder.decode(bytes, { stream: true }) });
-      feed.error = "";
+      const text = decoder.decode(bytes, { stream: true });
+      const changed = lines.add({ after, next, stream: "stdout", text });
+      feed.end = { byte: next, line: null };
       if (status !== "running" && status !== "queued") feed.ended = true;
       onChange(changed);
-    } catch (error) {
-      if (error.status) {
-        feed.error = error.message;
-        onChange(nothing);
-      }
-    } finally {
-      asking = false;
-    }
+    });
   }
   const timer = setInterval(poll, POLL_MS);
-  poll();
+  showEnd();
 
   function stop() {
+    stopped = true;
     clearInterval(timer);
     endMessages();
     endOpen();

@@ -1,42 +1,55 @@
-/** A task's log as lines: chunks of both streams in, at most MAX_LINES lines kept. */
+/** A window over a task's log: at most MAX_LINES lines of it, grown at either end. Pure: nothing here touches the page. */
 
 import { PLAIN, parseLine } from "./ansi.js";
 import { T } from "./text.js";
 
-const MAX_LINES = 5000;
-const TRIM_AT = MAX_LINES + 500;
+const MAX_LINES = 4000;
+const TRIM_AT = MAX_LINES + 1000;
 // A line without an end, such as a progress bar that never writes one, may not grow for ever.
 const MAX_RAW = 65536;
 const MAX_SHOWN = 4000;
+const NOWHERE = Object.freeze({ after: null, clean: false });
+
+const encoder = new TextEncoder();
+const bytesOf = (text) => encoder.encode(text).length;
 
 /**
  * @typedef {object} Line
- * @property {number} n its number, from 1
+ * @property {number | null} n its number in the whole log, from 1; null: not known, or no line
  * @property {boolean} err whether it came from stderr
  * @property {string} raw
  * @property {import("./ansi.js").Span[]} spans
  * @property {boolean} open whether more of it may come
  * @property {import("./ansi.js").Style} style at its start
  * @property {string} gap what is said where this stands in place of missing bytes; "" for a real line
- * @property {number} seq its place among all lines and notes ever
+ * @property {number | null} after its first byte; null: not known
+ * @property {boolean} clean whether no other line is begun there, so that the window may begin with it
+ *
+ * @typedef {{after: number, next: number, number: number | null, stream: string, text: string, is_partial?: boolean}}
+ *   ServerLine a line as the server gives it
  */
 
 export class LogLines {
   constructor() {
+    this.reset(0, 1);
+  }
+
+  /** Empties the window: it begins at that byte, in that line. @param {number} after @param {number | null} line */
+  reset(after, line) {
     /** @type {Line[]} */
     this.lines = [];
-    this.total = 0; // lines ever
-    this.seq = 0;
-    this.errors = 0;
-    this.dropped = 0; // lines that were left out at the beginning
-    this.next = 0; // the first byte that has not come yet
+    this.start = after; // the first byte of the window
+    this.next = after; // the first byte behind it
+    this.line = line; // the number of the next line to begin; null: not known
+    this.atEnd = true; // whether what is printed from now on belongs behind it
+    this.version = (this.version ?? 0) + 1; // another one: more has changed than lines at its end
     /** @type {Record<string, Line | null>} */
     this.open = { stdout: null, stderr: null };
     this.styles = { stdout: PLAIN, stderr: PLAIN };
   }
 
   /**
-   * Takes in a piece of the log. A repeated piece changes nothing; a missing one leaves a note.
+   * Takes in a piece that was printed behind the window. A repeated one changes nothing; a missing one leaves a note.
    * @param {{after: number, next: number, stream: string, text: string}} piece
    * @returns {Set<Line>} the lines that are new or longer now
    */
@@ -46,6 +59,7 @@ export class LogLines {
     let fresh = text;
     if (after > this.next) this.note(T.log.gap(after - this.next), changed);
     else if (after < this.next) fresh = withoutBytes(text, this.next - after);
+    const from = Math.max(after, this.next);
     this.next = Math.max(this.next, next);
     if (stream === "gap") {
       this.note(text.trim(), changed);
@@ -53,10 +67,13 @@ export class LogLines {
     }
     const name = stream === "stderr" ? "stderr" : "stdout";
     const parts = fresh.split("\n");
+    const isExact = bytesOf(fresh) === next - from; // not where bytes that are no text were replaced
+    let at = from;
     parts.forEach((part, i) => {
       const isLast = i === parts.length - 1;
       if (isLast && !part) return;
-      const line = this.open[name] ?? this.begin(name);
+      const line = this.open[name] ?? this.begin(name, isExact || i === 0 ? at : null);
+      if (isExact) at += bytesOf(part) + 1;
       line.raw = bounded(line.raw + part);
       const parsed = parseLine(line.raw, line.style);
       line.spans = shortened(parsed.spans);
@@ -66,44 +83,113 @@ export class LogLines {
       this.open[name] = null;
       this.styles[name] = parsed.style;
     });
-    if (this.lines.length > TRIM_AT) this.trim();
+    if (this.lines.length > TRIM_AT) this.trimStart();
     return changed;
   }
 
-  begin(name) {
-    this.total += 1;
-    const err = name === "stderr";
-    if (err) this.errors += 1;
+  begin(name, after) {
     const line = {
-      n: this.total,
-      err,
+      n: this.line,
+      err: name === "stderr",
       raw: "",
       spans: [],
       open: true,
       style: this.styles[name],
       gap: "",
-      seq: this.seq,
+      after,
+      clean: after !== null && !this.open.stdout && !this.open.stderr,
     };
-    this.seq += 1;
+    if (this.line !== null) this.line += 1;
     this.lines.push(line);
     this.open[name] = line;
     return line;
   }
 
   note(words, changed) {
-    const line = { n: 0, err: false, raw: "", spans: [], open: false, style: PLAIN, gap: words, seq: this.seq };
-    this.seq += 1;
+    const line = { n: null, err: false, raw: "", spans: [], open: false, style: PLAIN, gap: words, ...NOWHERE };
     this.lines.push(line);
     for (const other of Object.values(this.open)) if (other) other.open = false;
     this.open = { stdout: null, stderr: null };
+    this.line = null;
     changed.add(line);
   }
 
-  trim() {
-    const surplus = this.lines.length - MAX_LINES;
-    this.lines.splice(0, surplus);
-    this.dropped += surplus;
+  /** Says that so much was passed over, to keep up with what is printed. @param {number} next where it goes on */
+  skip(next) {
+    const changed = new Set();
+    if (next > this.next) {
+      this.note(T.log.skipped(next - this.next), changed);
+      this.next = next;
+    }
+    return changed;
   }
+
+  /** @param {ServerLine[]} found what stands before the window */
+  prepend(found) {
+    if (!found.length) return;
+    this.lines = [...fromServer(found), ...this.lines];
+    this.start = found[0].after;
+    this.version += 1;
+    if (this.lines.length > TRIM_AT) this.trimEnd();
+  }
+
+  /** @param {ServerLine[]} found what stands behind the window @param {boolean} isEnd whether no more is there now */
+  append(found, isEnd) {
+    const fresh = fromServer(found);
+    const last = found[found.length - 1];
+    this.lines.push(...fresh);
+    if (last) {
+      this.next = last.next;
+      const line = fresh[fresh.length - 1];
+      if (last.is_partial && last.stream !== "gap") {
+        line.open = true;
+        this.open[line.err ? "stderr" : "stdout"] = line;
+      }
+      this.line = last.number === null ? null : last.number + 1;
+    }
+    this.atEnd = isEnd;
+    this.version += 1;
+    if (this.lines.length > TRIM_AT) this.trimStart();
+  }
+
+  trimStart() {
+    const surplus = this.lines.length - MAX_LINES;
+    let from = surplus;
+    while (from > 0 && !this.lines[from].clean) from -= 1;
+    if (from <= 0) from = this.lines.findIndex((line, i) => i > surplus && line.clean);
+    if (from <= 0) return;
+    this.start = this.lines[from].after;
+    this.lines.splice(0, from);
+  }
+
+  trimEnd() {
+    let to = MAX_LINES;
+    while (to > 0 && !this.lines[to].clean) to -= 1;
+    if (to <= 0) return;
+    this.next = this.lines[to].after;
+    this.line = this.lines[to].n;
+    this.lines.length = to;
+    this.open = { stdout: null, stderr: null };
+    this.atEnd = false;
+  }
+}
+
+/** @param {ServerLine[]} found @returns {Line[]} */
+function fromServer(found) {
+  const styles = { stdout: PLAIN, stderr: PLAIN };
+  return found.map(({ after, number, stream, text }) => {
+    if (stream === "gap") {
+      const gap = text.trim();
+      return { n: null, err: false, raw: "", spans: [], open: false, style: PLAIN, gap, after, clean: true };
+    }
+    const name = stream === "stderr" ? "stderr" : "stdout";
+    const raw = bounded(text.endsWith("\n") ? text.slice(0, -1) : text);
+    const parsed = parseLine(raw, styles[name]);
+    const style = styles[name];
+    const spans = shortened(parsed.spans);
+    styles[name] = parsed.style;
+    return { n: number, err: name === "stderr", raw, spans, open: false, style, gap: "", after, clean: true };
+  });
 }
 
 function bounded(raw) {
@@ -133,5 +219,5 @@ function shortened(spans) {
 }
 
 function withoutBytes(text, bytes) {
-  return new TextDecoder().decode(new TextEncoder().encode(text).slice(bytes));
+  return new TextDecoder().decode(encoder.encode(text).slice(bytes));
 }

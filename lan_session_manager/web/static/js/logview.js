@@ -30,10 +30,10 @@ export class LogView {
     this.list = list;
     /** @type {Map<import("./loglines.js").Line, HTMLLIElement>} */
     this.items = new Map();
+    this.version = 0;
     this.query = "";
-    /** @type {{line: import("./loglines.js").Line, start: number}[]} */
-    this.hits = [];
-    this.current = -1;
+    /** @type {import("./logsearch.js").Hit | null} */
+    this.hit = null;
   }
 
   /**
@@ -41,82 +41,65 @@ export class LogView {
    * @param {Set<import("./loglines.js").Line>} changed
    */
   update(lines, changed) {
-    if (changed.size > REBUILD_AT) this.rebuild(lines);
-    else {
-      const oldest = lines.lines[0]?.seq ?? 0;
-      const fresh = document.createDocumentFragment();
-      for (const line of changed) {
-        if (line.seq < oldest) continue;
-        const item = this.draw(line);
-        const known = this.items.get(line);
-        this.items.set(line, item);
-        if (known) known.replaceWith(item);
-        else fresh.append(item);
-      }
-      this.list.append(fresh);
-      for (const [line, item] of this.items) {
-        if (line.seq >= oldest) break;
-        item.remove();
-        this.items.delete(line);
-      }
+    if (lines.version !== this.version || changed.size > REBUILD_AT) {
+      this.version = lines.version;
+      this.rebuild(lines);
+      return;
     }
-    if (!this.query) return;
-    const had = this.current;
-    this.find(lines);
-    // Lines are drawn with their marks; only which one is the current can be new.
-    if (had < 0 && this.current >= 0) this.redraw(this.hits[this.current].line);
+    const fresh = document.createDocumentFragment();
+    for (const line of changed) {
+      const item = this.draw(line);
+      const known = this.items.get(line);
+      this.items.set(line, item);
+      if (known) known.replaceWith(item);
+      else fresh.append(item);
+    }
+    this.list.append(fresh);
+    const oldest = lines.lines[0];
+    for (const [line, item] of this.items) {
+      if (line === oldest) break;
+      item.remove();
+      this.items.delete(line);
+    }
   }
 
+  /** Draws all lines anew; the line at the top of the sight stays where it is. */
   rebuild(lines) {
+    const scroller = this.list.closest(".log");
+    const top = scroller.getBoundingClientRect().top;
+    let kept = null;
+    for (const [line, item] of this.items) {
+      const at = item.getBoundingClientRect();
+      if (at.bottom > top) {
+        kept = { line, offset: at.top - top };
+        break;
+      }
+    }
     this.items = new Map(lines.lines.map((line) => [line, this.draw(line)]));
     this.list.replaceChildren(...this.items.values());
+    const item = kept && this.items.get(kept.line);
+    if (item) scroller.scrollTop += item.getBoundingClientRect().top - top - kept.offset;
   }
 
-  /** Marks every place of `query`; the place that was current stays so. @returns {number} how many there are */
-  search(lines, query) {
-    const touched = new Set(this.hits.map((hit) => hit.line));
+  /** Marks every place of a query, and one of them as the current. @returns {boolean} whether that one is here */
+  mark(query, hit) {
+    const known = query.toLowerCase() === this.query;
     this.query = query.toLowerCase();
-    this.find(lines);
-    for (const hit of this.hits) touched.add(hit.line);
-    for (const line of touched) this.redraw(line);
-    return this.hits.length;
-  }
-
-  find(lines) {
-    const before = this.hits[this.current];
-    this.hits = [];
-    if (this.query) {
-      for (const line of lines.lines) {
-        const text = plain(line).toLowerCase();
-        for (let at = text.indexOf(this.query); at >= 0; at = text.indexOf(this.query, at + this.query.length)) {
-          this.hits.push({ line, start: at });
-        }
-      }
+    const before = this.hit;
+    this.hit = hit;
+    for (const line of [...this.items.keys()]) {
+      const isNear = line.after !== null && (line.after === hit?.after || line.after === before?.after);
+      if (!known || isNear) this.redraw(line);
     }
-    const kept = before ? this.hits.findIndex((hit) => hit.line === before.line && hit.start === before.start) : -1;
-    this.current = kept >= 0 ? kept : this.hits.length ? 0 : -1;
-  }
-
-  /** Goes to another hit and shows it. @param {number} step 1 or -1 */
-  go(step) {
-    if (!this.hits.length) return;
-    const old = this.hits[this.current];
-    this.current = (this.current + step + this.hits.length) % this.hits.length;
-    this.redraw(old.line);
-    this.show();
-  }
-
-  show() {
-    const hit = this.hits[this.current];
-    if (!hit) return;
-    this.redraw(hit.line);
-    const mark = this.items.get(hit.line)?.querySelector(".now");
-    if (mark) bringIntoSight(mark, this.list.closest(".log"));
+    if (!hit) return true;
+    const line = [...this.items.keys()].find((one) => one.after === hit.after);
+    const found = line && this.items.get(line).querySelector(".now");
+    if (found) bringIntoSight(found, this.list.closest(".log"));
+    return Boolean(found);
   }
 
   redraw(line) {
     const known = this.items.get(line);
-    if (!known) return;
     const item = this.draw(line);
     this.items.set(line, item);
     known.replaceWith(item);
@@ -125,7 +108,7 @@ export class LogView {
   draw(line) {
     if (line.gap) return element("li", "note", line.gap);
     const item = element("li", line.err ? "err" : "");
-    const number = element("span", "ln", String(line.n));
+    const number = element("span", "ln", line.n === null ? "" : String(line.n));
     number.setAttribute("aria-hidden", "true");
     const text = element("span", "tx");
     let at = 0;
@@ -147,14 +130,15 @@ export class LogView {
     const parts = [];
     const length = this.query.length;
     let done = 0;
-    for (let at = whole.indexOf(this.query); at >= 0; at = whole.indexOf(this.query, at + length)) {
+    let nth = 0;
+    for (let at = whole.indexOf(this.query); at >= 0; at = whole.indexOf(this.query, at + length), nth += 1) {
       const from = Math.max(at - offset, 0);
       const to = Math.min(at + length - offset, text.length);
       if (to <= 0) continue;
       if (from >= text.length) break;
       if (from > done) parts.push(text.slice(done, from));
-      const hit = this.hits[this.current];
-      parts.push(element("mark", hit?.line === line && hit.start === at ? "now" : "", text.slice(from, to)));
+      const isNow = this.hit !== null && this.hit.after === line.after && this.hit.nth === nth;
+      parts.push(element("mark", isNow ? "now" : "", text.slice(from, to)));
       done = to;
     }
     if (done < text.length) parts.push(text.slice(done));

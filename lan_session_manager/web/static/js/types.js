@@ -8,8 +8,14 @@
  * @property {number | null} number null: reported by an orchestrator under an id of its own
  * @property {string} description
  * @property {string} command
+ * @property {boolean} command_cut whether `command` is only its beginning
  * @property {string} runner
  * @property {Status} status
+ * @property {number} priority within the queue of the session, the highest first
+ * @property {string | null} start_after ISO 8601
+ * @property {number} attempt which time it runs, from 1
+ * @property {string[]} depends_on ids of tasks
+ * @property {string | null} worker the name of the worker that has claimed it
  * @property {string} tag
  * @property {string} source_type
  * @property {number | null} queue_position 1 is next
@@ -28,7 +34,9 @@
  * @property {{path: string, size: number}[]} outputs
  * @property {number} outputs_total
  * @property {boolean} stopping whether it has been asked to stop and has not ended yet
- * @property {"slot" | "own_limit" | "worker" | null} waits_for
+ * @property {"slot" | "own_limit" | "memory" | "dependency" | "start_after" | "worker" | "alone" | null} waits_for
+ * @property {{running?: number, may_run?: number, memory_mb?: number, ahead?: number, tasks?: string[], until?: string,
+ *   estimate_s?: number | null} | null} wait what explains it
  *
  * @typedef {object} Device
  * @property {string} id

@@ -134,7 +134,8 @@ export function Composer() {
         <input type="file" multiple hidden ref=${picker} onChange=${attach} />
         ${chips.map((one) => html`<${Chip} key=${one.id} one=${one} lost=${lost} insert=${insert} />`)}
         <span class="grow"></span>
-        <${Options} dash=${dash} limits=${limits} network=${networkOf(dash.networks, written)} />
+        <${Options} dash=${dash} limits=${limits} network=${networkOf(dash.networks, written)}
+          priority=${written.priority} startAfter=${written.startAfter} />
         <${Slots} lost=${lost} waiting=${isUploading(list)} />
         <button class="btn btn--lg btn--primary phone-hide" type="submit" disabled=${!ready}>
           ${written.sending ? T.composer.sending : T.composer.run} <kbd>${KEYS}</kbd>

@@ -1,7 +1,8 @@
 /** The facts of a run and of its sandbox; for a failed one first why, and what mends it. */
 
+import * as api from "../api.js";
 import { clock, count, duration, ms, sizeMb, visible, visibleText } from "../format.js";
-import { html } from "../html.js";
+import { html, useEffect, useState } from "../html.js";
 import { exitLine, hasEnded, noteOf, ranFor } from "../outcomes.js";
 import { T } from "../text.js";
 import { Callout } from "./callout.js";
@@ -14,12 +15,29 @@ function exitFact(task) {
   return exitLine(task) || F.exitNone;
 }
 
-function runFacts(task) {
+/** The whole command: of a very long one the dashboard has only the beginning. */
+function useCommand(task) {
+  const [whole, setWhole] = useState(null);
+  useEffect(() => {
+    if (!task.command_cut) return undefined;
+    let wanted = true;
+    api.task(task.task_id).then(
+      ({ command }) => wanted && setWhole(command),
+      () => {},
+    );
+    return () => {
+      wanted = false;
+    };
+  }, [task.task_id, task.command_cut]);
+  return whole ?? task.command + (task.command_cut ? " …" : "");
+}
+
+function runFacts(task, command) {
   const created = clock(ms(task.created_at));
   const ran = ranFor(task);
   const waited = (ms(task.started_at) - ms(task.created_at)) / 1000;
   const facts = [
-    [F.command, html`<pre class="cmdfact mono">${visibleText(task.command)}</pre>`],
+    [F.command, html`<pre class="cmdfact mono">${visibleText(command)}</pre>`],
     [F.runner, T.runners[task.runner] ?? visible(task.runner)],
     [F.source, visible(task.tag)],
     [F.exit, exitFact(task)],
@@ -29,6 +47,10 @@ function runFacts(task) {
   if (!Number.isNaN(ran)) facts.push([F.ran, F.ranFromTo(started, ended, duration(ran))]);
   else if (task.started_at) facts.push([F.started, started]);
   else if (task.ended_at) facts.push([F.ended, ended]);
+  if (task.priority) facts.push([F.priority, F.priorityOf(task.priority)]);
+  if (task.depends_on?.length) facts.push([F.dependsOn, task.depends_on.map(visible).join(", ")]);
+  if (task.attempt > 1) facts.push([F.attempt, F.attemptOf(task.attempt)]);
+  if (task.worker) facts.push([F.worker, visible(task.worker)]);
   if (task.usage) {
     facts.push([F.peak, F.peakOf(task.usage.memory_peak_mb, task.limits.memory_mb)]);
     facts.push([F.cpu, duration(task.usage.cpu_s)]);
@@ -75,10 +97,11 @@ function Facts({ list }) {
 /** @param {{task: import("../types.js").Task, lost: boolean}} props */
 export function Details({ task, lost }) {
   const swarm = task.runner === "swarm";
+  const command = useCommand(task);
   return html`${task.status === "failed" && html`<${Callout} task=${task} lost=${lost} />`}
     <div class="scroll" tabindex="0">
       <h3 class="h3">${F.run}</h3>
-      <${Facts} list=${runFacts(task)} />
+      <${Facts} list=${runFacts(task, command)} />
       ${!swarm && html`<h3 class="h3">${F.sandbox}</h3><${Facts} list=${sandboxFacts(task)} />`}
     </div>`;
 }

@@ -1,44 +1,32 @@
 /** The bar over the log: search, follow, wrap, download. */
 
-import { html, useState } from "../html.js";
+import { html } from "../html.js";
 import { T } from "../text.js";
 import { Icon } from "./icons.js";
 
 /**
- * @param {{held: {current: {view: import("../logview.js").LogView, feed: any} | null}, total: number,
- *   following: boolean, ended: boolean, lost: boolean, follow: (on: boolean) => void, look: () => void, wrap: boolean,
- *   setWrap: (on: boolean) => void, download: string | null, name: string}} props
- *   `total`: the bar is drawn again when it grows, for the count of hits; `look`: the log may be scrolled elsewhere now
+ * @param {{search: import("../logsearch.js").LogSearch | null, onSearch: (query: string) => void,
+ *   onStep: (step: number) => void, following: boolean, ended: boolean, lost: boolean, follow: (on: boolean) => void,
+ *   wrap: boolean, setWrap: (on: boolean) => void, download: string | null, name: string}} props
  */
-export function LogTools({ held, following, ended, lost, follow, look, wrap, setWrap, download, name }) {
-  const [query, setQuery] = useState("");
-  const [, redraw] = useState(0);
-  const view = held.current?.view;
-
-  const search = (value) => {
-    setQuery(value);
-    if (!view) return;
-    view.search(held.current.feed.lines, value);
-    view.show();
-    look();
-  };
+export function LogTools({ search, onSearch, onStep, following, ended, lost, follow, wrap, setWrap, download, name }) {
+  const query = search?.query ?? "";
   const onKeyDown = (event) => {
     if (event.key === "Escape" && query) {
       event.stopPropagation();
-      search("");
-    } else if (event.key === "Enter" && view) {
+      onSearch("");
+    } else if (event.key === "Enter" && query) {
       event.preventDefault();
-      view.go(event.shiftKey ? -1 : 1);
-      look();
-      redraw((n) => n + 1);
+      onStep(event.shiftKey ? -1 : 1);
     }
   };
-
-  const hits = query && view ? T.log.hits(view.current + 1, view.hits.length) : "";
+  const open = search !== null && (search.searching || search.more);
+  const hits = query ? search.error || T.log.hits(search.current + 1, search.hits.length, open) : "";
   return html`<div class="toolbar">
     <label class="search"><${Icon} name="search" /><span class="sr">${T.log.search}</span>
-      <input type="search" placeholder=${T.log.placeholder} value=${query}
-        onInput=${(event) => search(event.target.value)} onKeyDown=${onKeyDown} autocomplete="off" spellcheck="false" />
+      <input type="search" placeholder=${T.log.placeholder} value=${query} disabled=${lost || search === null}
+        onInput=${(event) => onSearch(event.target.value)} onKeyDown=${onKeyDown} autocomplete="off"
+        spellcheck="false" />
     </label>
     <span class="fine num hits" role="status">${hits}</span>
     <span class="grow phone-hide"></span>

@@ -1,7 +1,7 @@
 /** The limits and the network of the task being written. */
 
 import { edit } from "../draft.js";
-import { duration, sizeMb } from "../format.js";
+import { clock, duration, sizeMb } from "../format.js";
 import { html } from "../html.js";
 import { T } from "../text.js";
 import { Icon } from "./icons.js";
@@ -31,9 +31,29 @@ function Network({ networks, value }) {
     <span class="hint">${T.composer.networkHint}</span>`;
 }
 
-/** @param {{dash: any, limits: {memory_mb: number, time_s: number}, network: string}} props */
-export function Options({ dash, limits, network }) {
-  const summary = T.composer.summary(duration(limits.time_s), sizeMb(limits.memory_mb), network);
+function Order({ value }) {
+  return html`<label for="opt-order">${T.composer.order}</label>
+    <select class="sel" id="opt-order" onChange=${(event) => edit({ priority: Number(event.target.value) })}>
+      ${[10, 0, -10].map((priority) => html`<option key=${priority} value=${priority} selected=${priority === value}>
+        ${T.composer.orders[priority]}
+      </option>`)}
+    </select>`;
+}
+
+function Start({ value }) {
+  return html`<label for="opt-start">${T.composer.start}</label>
+    <input class="field" id="opt-start" type="datetime-local" value=${value}
+      onInput=${(event) => edit({ startAfter: event.target.value })} />
+    <span class="hint">${T.composer.startHint}</span>`;
+}
+
+/**
+ * @param {{dash: any, limits: {memory_mb: number, time_s: number}, network: string, priority: number,
+ *   startAfter: string}} props `startAfter`: as the field has it, empty for now
+ */
+export function Options({ dash, limits, network, priority, startAfter }) {
+  const later = startAfter ? T.composer.startsAt(clock(Date.parse(startAfter))) : "";
+  const summary = T.composer.summary(duration(limits.time_s), sizeMb(limits.memory_mb), network) + later;
   const face = html`<${Icon} name="tune" /><span class="opts-long">${summary}</span>
     <span class="opts-short">${T.composer.options}</span><${Icon} name="down" />`;
   return html`<${Popover} className="opts" buttonClass="btn btn--quiet" name=${`${T.composer.options}: ${summary}`}
@@ -45,6 +65,8 @@ export function Options({ dash, limits, network }) {
         words=${sizeMb} onChange=${(memory_mb) => edit({ limits: { ...limits, memory_mb } })} />
       <span class="hint">${T.composer.memoryHint}</span>
       <${Network} networks=${dash.networks} value=${network} />
+      <${Order} value=${priority} />
+      <${Start} value=${startAfter} />
     </div>`}
   <//>`;
 }

@@ -5,18 +5,11 @@ import { html, memo } from "../html.js";
 import { failureLine, hasEnded, ranFor } from "../outcomes.js";
 import { taskHash } from "../route.js";
 import { T } from "../text.js";
+import { waitLine } from "../waits.js";
 import { Elapsed } from "./elapsed.js";
 import { Icon, iconForRunner } from "./icons.js";
 import { State } from "./state.js";
 import { useTaskActions } from "./task-actions.js";
-
-function queuedLine(task, max) {
-  if (task.waits_for === "own_limit") return T.meta.ownLimit(max);
-  if (task.waits_for === "worker") return T.meta.worker;
-  if (task.queue_position === 1) return T.meta.next + T.meta.noEstimate;
-  if (task.queue_position) return T.meta.position(task.queue_position) + T.meta.noEstimate;
-  return T.meta.waiting;
-}
 
 function completedLine(task) {
   const peak = task.usage?.memory_peak_mb;
@@ -32,7 +25,7 @@ function Meta({ task, max }) {
   const line = (text, cls = "trunc") => html`<span class=${cls} title=${text}>${text}</span>`;
   switch (task.status) {
     case "queued":
-      return line(queuedLine(task, max));
+      return line(waitLine(task, max));
     case "running":
       if (task.stopping) return line(T.meta.stopping);
       if (!task.usage) return line(T.meta.started(clock(ms(task.started_at))));
