@@ -11,18 +11,23 @@ from typing import Any
 
 from lan_session_manager import runners
 from lan_session_manager.allowances import LIMITS, allowance_of, most_of
+from lan_session_manager.line import Line, line_now
 from lan_session_manager.machine import Watch
-from lan_session_manager.schedule import Placed, Waiting, order
+from lan_session_manager.schedule import Loads, Placed
 from lan_session_manager.settings import Settings
+from lan_session_manager.shares import Shares
 from lan_session_manager.states import TaskState
 from lan_session_manager.store import Store
 from lan_session_manager.store.records import EventRecord, SessionRecord, SourceType, TaskRecord
 from lan_session_manager.version import __version__
+from lan_session_manager.waits import wait_of
 from lan_session_manager.workspace import Usage
 
 ACTIVE_S = 5 * 60  # a user counts as active for so long after the last request
 ENDED_SHOWN = 100
 LOG_SHOWN = 50
+_QUICK_S = 0.01  # a look at the queue that takes no longer is made whenever somebody asks
+_LINE_SHARE = 20  # of a longer one the next comes after so many times as long
 COMMAND_SHOWN = 1000  # characters of a command where many tasks are shown
 _NEARLY_FULL = 0.05  # of the disk, or of the memory, that is left: the swarm's health is a warning
 
@@ -47,7 +52,8 @@ class Picture:
     """Everything that is going on, at one moment. For use inside of the server only."""
 
     placed: Mapping[str, Placed]  # by task id
-    full: frozenset[str]  # ids of the sessions that run as many tasks as they may
+    starts: Mapping[str, float]  # by task id: in how many seconds it may start, where that can be known
+    loads: Loads
     running: Mapping[str | None, int]  # by session id
     active: frozenset[str]  # session ids
     live_sessions: int
@@ -67,28 +73,40 @@ class Activity:
         settings: Settings,
         watch: Watch,
         isolation: Isolation | None,
+        shares: Shares,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
         self._settings = settings
         self._watch = watch
         self._isolation = isolation
+        self._shares = shares
         self._clock = clock
         self._started_at = clock()
+        self._known_line: Line | None = None
+        self._line_until = 0.0
 
     def picture(self) -> Picture:
         """What is going on now."""
-        read, sandboxed = self._store.read, tuple(runners.SANDBOXED)
-        waiting = [Waiting(*row) for row in read.waiting(sandboxed, self._clock())]
-        boxes = read.running_boxes_by_session(sandboxed) if waiting else {}
-        usual, exceptions = self._settings.max_concurrent_tasks, read.concurrency_of_sessions() if waiting else {}
+        read = self._store.read
+        line = self._line()
         return Picture(
-            placed={task.task_id: task for task in order(waiting, boxes, usual, exceptions)},
-            full=frozenset(own for own, count in boxes.items() if count >= exceptions.get(own, usual)),
+            placed=line.placed,
+            starts=line.starts,
+            loads=line.loads,
             running=read.running_by_session(),
             active=read.active_sessions(self._clock() - ACTIVE_S),
             live_sessions=read.live_session_count(),
         )
+
+    def _line(self) -> Line:
+        """Everybody's place in the queue. A long queue is not looked at anew for each who asks."""
+        if self._known_line is None or time.monotonic() >= self._line_until:
+            began = time.monotonic()
+            self._known_line = line_now(self._store.read, self._settings, self._shares, self._clock())
+            took = time.monotonic() - began
+            self._line_until = time.monotonic() + (took * _LINE_SHARE if took > _QUICK_S else 0.0)
+        return self._known_line
 
     def tasks(
         self, tasks: Sequence[TaskRecord], session: SessionRecord | None, picture: Picture
@@ -112,10 +130,16 @@ class Activity:
         self, task: TaskRecord, session: SessionRecord | None, picture: Picture, depends_on: list[str]
     ) -> dict[str, Any]:
         placed = picture.placed.get(task.id) if task.state is TaskState.QUEUED else None
-        waits_for = None
+        waits_for, wait = None, None
         if task.state is TaskState.QUEUED:
-            own_limit = task.session_id in picture.full
-            waits_for = "worker" if task.runner == runners.SWARM else "own_limit" if own_limit else "slot"
+            waits_for, wait = wait_of(
+                task,
+                now=self._clock(),
+                placed=placed,
+                load=picture.loads.of(task.session_id or ""),
+                unmet=self._store.read.unmet_dependencies([task.id]).get(task.id, []) if task.open_dependencies else (),
+                starts_in=picture.starts.get(task.id),
+            )
         usage = None if task.cpu_s is None else {"cpu_s": task.cpu_s, "memory_peak_mb": task.memory_peak_mb}
         return {
             "task_id": task.id,
@@ -136,6 +160,7 @@ class Activity:
             "metadata": dict(task.metadata),
             "queue_position": placed.position if placed else None,
             "waits_for": waits_for,
+            "wait": wait,
             "created_at": iso(task.created_at),
             "started_at": iso(task.started_at),
             "ended_at": iso(task.ended_at),
@@ -219,7 +244,11 @@ class Activity:
 
     def queue_of(self, session_id: str, picture: Picture) -> dict[str, int]:
         """The places of the session's own waiting tasks."""
-        return {task.task_id: task.position for task in picture.placed.values() if task.session_id == session_id}
+        return {
+            placed.task.task_id: placed.position
+            for placed in picture.placed.values()
+            if placed.task.session_id == session_id
+        }
 
     def dashboard(self, session: SessionRecord, usage: Usage) -> dict[str, Any]:
         """All that the page of a session shows."""

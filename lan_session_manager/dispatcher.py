@@ -18,9 +18,10 @@ from lan_session_manager.errors import BusyError, IllegalMoveError, LSMError, No
 from lan_session_manager.feed import Feed
 from lan_session_manager.growth import Amount, Most
 from lan_session_manager.keptlogs import KeptLogs
-from lan_session_manager.schedule import Running, Waiting, order, startable
+from lan_session_manager.schedule import Room, Running, Waiting, startable
 from lan_session_manager.sessions import Sessions
 from lan_session_manager.settings import MB, Settings
+from lan_session_manager.shares import Shares
 from lan_session_manager.shortage import Later, is_shortage
 from lan_session_manager.states import Reason, TaskState
 from lan_session_manager.store import Store
@@ -30,6 +31,8 @@ from lan_session_manager.tasks import Result, Tasks
 _log = logging.getLogger(__name__)
 
 _RETRY_S = (0.1, 0.5, 2.0, 5.0)  # between attempts to write down an end; the last one is repeated
+_LOOK_S = 10.0  # between looks at the queue at the most
+_SAMPLE_S = 5.0  # between looks at what running tasks use
 _NEARLY = 0.9  # of its own limit: a task that had used less was not ended for that one
 _OTHERS_MEMORY = (
     "The task had used {used} MB of the {may} MB that it may: all tasks of the session together, or the whole machine, "
@@ -40,7 +43,13 @@ _TOO_SHORT = "The task could not be started: the server was short of descriptors
 _WAS_FULL = "The workspace was full: the task could not write what it wanted to."
 _LARGE_FILE = "A file would have grown beyond the {disk_mb} MB that the task may add to the workspace."
 _WAKES = frozenset(
-    {EventKind.TASK_SUBMITTED, EventKind.TASK_COMPLETED, EventKind.TASK_REQUEUED, EventKind.SESSION_RESUMED}
+    {
+        EventKind.TASK_SUBMITTED,
+        EventKind.TASK_COMPLETED,
+        EventKind.TASK_REQUEUED,
+        EventKind.TASK_CHANGED,
+        EventKind.SESSION_RESUMED,
+    }
 )
 
 
@@ -68,6 +77,7 @@ class Dispatcher:
         disk: DiskWatch,
         settings: Settings,
         grade: str,
+        shares: Shares | None = None,
     ) -> None:
         self._store = store
         self._tasks = tasks
@@ -76,6 +86,7 @@ class Dispatcher:
         self._disk = disk
         self._settings = settings
         self._grade = grade
+        self._shares = shares or Shares(settings, tasks.now)
         self._logs = KeptLogs(store, engine, settings)
         self._followed: dict[str, asyncio.Task[None]] = {}
         self._small: set[asyncio.Task[None]] = set()
@@ -93,9 +104,11 @@ class Dispatcher:
             await self._adopt()
             self._spawn(self._logs.forget_deleted())
             self._spawn(self._logs.measure_old())
+            self._spawn(self._look_at_usage())
             self._wake.set()
             while True:
-                await self._wake.wait()
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), self._longest_wait())
                 self._wake.clear()
                 try:
                     await self._fill()
@@ -106,6 +119,26 @@ class Dispatcher:
         finally:
             for task in (*self._followed.values(), *self._small):
                 task.cancel()
+
+    def _longest_wait(self) -> float:
+        """Until when the queue is looked at again though nothing has happened: a task may wait for its time."""
+        try:
+            now = self._tasks.now()
+            at = self._store.read.next_start_after(now)
+        except LSMError:
+            return _LOOK_S
+        # Not for longer, as the clock may be set.
+        return _LOOK_S if at is None else min(_LOOK_S, max(0.0, at - now))
+
+    async def _look_at_usage(self) -> None:
+        """Know what running tasks have used so far, until cancelled."""
+        while True:
+            used: dict[str, float] = {}
+            for task_id in list(self._followed):
+                if usage := await self._engine.usage(task_id):
+                    used[task_id] = usage.cpu_s
+            self._shares.so_far = used
+            await asyncio.sleep(_SAMPLE_S)
 
     def _on_events(self, events: Sequence[EventRecord]) -> None:
         for event in events:
@@ -130,43 +163,40 @@ class Dispatcher:
 
     async def _fill(self) -> None:
         """Start what is next, as long as there are free slots."""
-        read, sandboxed = self._store.read, tuple(runners.SANDBOXED)
-        while (free := self._settings.slots - len(self._followed)) > 0:
-            moment = asyncio.get_running_loop().time()
-            waiting = [
-                Waiting(*row)
-                for row in read.waiting(sandboxed, self._tasks.now())
-                if not self._later.waits(row[1], moment)
-            ]
-            if not waiting:
-                return
-            placed = order(
-                waiting,
-                read.running_boxes_by_session(sandboxed),
-                self._settings.max_concurrent_tasks,
-                read.concurrency_of_sessions(),
-            )
-            now = self._tasks.now()
-            running = [
-                Running(task.memory_mb, max(0.0, (task.started_at or now) + task.time_s - now))
-                for task in read.running(sandboxed)
-            ]
-            chosen = startable(placed, free, self._settings.tasks_memory_mb, running)
-            if not chosen:
-                return
-            for place in chosen:
+        while chosen := self._next():
+            for waiting in chosen:
                 try:
-                    task = await asyncio.wrap_future(self._tasks.start(place.task_id, self._grade))
+                    task = await asyncio.wrap_future(self._tasks.start(waiting.task_id, self._grade))
                 except (IllegalMoveError, NotFoundError):
                     continue  # cancelled in this moment
                 self._follow(task, None)
+
+    def _next(self) -> list[Waiting]:
+        """The tasks that start now."""
+        read, sandboxed, slots = self._store.read, tuple(runners.SANDBOXED), self._settings.slots
+        busy = len(self._followed)
+        if busy > slots:
+            return []
+        moment, now = asyncio.get_running_loop().time(), self._tasks.now()
+        # Of one session no more can start than there are slots; those that are tried again later are passed over.
+        heads = read.waiting_heads(sandboxed, now, slots + 1 + len(self._later))
+        waiting = [Waiting(*row) for row in heads if not self._later.waits(row[1], moment)]
+        if not waiting:
+            return []
+        running = [
+            Running(task.memory_mb, max(0.0, (task.started_at or now) + task.time_s - now))
+            for task in read.running(sandboxed)
+        ]
+        room = Room(slots, self._settings.tasks_memory_mb)
+        return startable(waiting, self._shares.loads(read, sandboxed), room, busy, running)
 
     def _follow(self, task: TaskRecord, lease: Lease | None) -> None:
         follower = asyncio.create_task(self._followed_through(task, lease), name=f"follow {task.id}")
         self._followed[task.id] = follower
 
         def done(_: object) -> None:
-            self._followed.pop(task.id, None)
+            if self._followed.get(task.id) is follower:  # else it was lost, and its next attempt is there already
+                del self._followed[task.id]
             self._wake.set()
 
         follower.add_done_callback(done)
@@ -329,6 +359,7 @@ class Dispatcher:
             user_slot=session.user_slot,
             argv=runners.SANDBOXED[task.runner].argv(task.command),
             network=task.network,
+            attempt=task.attempt,
             limits=TaskLimits(
                 # The owner may have given the session less since the task was accepted.
                 memory_bytes=min(task.memory_mb, allowed.memory_mb) * MB,

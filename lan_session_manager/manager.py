@@ -28,6 +28,7 @@ from lan_session_manager.machine import Watch
 from lan_session_manager.requests import Request
 from lan_session_manager.sessions import Sessions
 from lan_session_manager.settings import STATE_DIR, Settings, load_settings
+from lan_session_manager.shares import Shares
 from lan_session_manager.store import Store
 from lan_session_manager.store.records import SessionRecord, SourceType, TaskRecord
 from lan_session_manager.tasks import Tasks
@@ -65,7 +66,8 @@ class LANSessionManager:
         self.sessions = Sessions(self.store, self.workspaces, self.settings, clock)
         self.tasks = Tasks(self.store, self.settings, clock)
         self.watch = Watch(self.data_dir, clock)
-        self.activity = Activity(self.store, self.settings, self.watch, isolation, clock)
+        self.shares = Shares(self.settings, clock)
+        self.activity = Activity(self.store, self.settings, self.watch, isolation, self.shares, clock)
         self.activity_tracker = ActivityTracker(self)
 
     @property

@@ -1,14 +1,28 @@
-"""Who is next: the session with the fewest running tasks, then the oldest task; first in, first out within a session.
+"""Who is next: weighted fair share between sessions, priority and then first in, first out within one.
 
-Pure: the callers bring what waits and what runs, and get an order.
+Each session has used something, which decays (`shares`). The one with the least for its weight goes first; what it has
+running, and what was placed for it just now, counts as a usual task each, so that tasks that use nothing are shared by
+their number. The idea is that of fair-share schedulers (J. Kay, P. Lauder, "A Fair Share Scheduler", 1988). Pure: the
+callers bring what waits and what runs, and get an order.
 """
 
 import heapq
 import math
 from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+USUAL_S = 10.0  # processor seconds that a task counts as while it runs, besides what it has used
+
+
+class Wait(StrEnum):
+    """What a queued task that may start waits for."""
+
+    SLOT = "slot"  # its turn
+    OWN_LIMIT = "own_limit"  # its session runs as many tasks as it may
+    MEMORY = "memory"  # so much memory is not free now
+    ALONE = "alone"  # it, or a task of its session that runs or goes before it, runs beside no other of its session
 
 
 @dataclass(frozen=True)
@@ -33,77 +47,138 @@ class Running:
 
 
 @dataclass(frozen=True)
+class Load:
+    """What is to be known of a session: what it runs, what it may run, and what it has used."""
+
+    limit: int  # tasks at once
+    running: int = 0
+    is_alone: bool = False  # a task of it runs that is not parallel-safe
+    used_s: float = 0.0  # processor seconds, decayed
+    weight: float = 1.0
+
+    @property
+    def key(self) -> float:
+        """What it has for its weight: the least goes first."""
+        return (self.used_s + USUAL_S * self.running) / self.weight
+
+    def with_one_more(self, task: Waiting) -> "Load":
+        """The same with that task running."""
+        return replace(self, running=self.running + 1, is_alone=self.is_alone or not task.parallel_safe)
+
+    def holds(self, task: Waiting) -> Wait | None:
+        """What in its session keeps the task from starting."""
+        if self.running >= self.limit:
+            return Wait.OWN_LIMIT
+        return Wait.ALONE if self.is_alone or (self.running and not task.parallel_safe) else None
+
+
+@dataclass(frozen=True)
+class Loads:
+    """The loads of the sessions that have one; every other one has `usual`."""
+
+    usual: Load
+    known: Mapping[str, Load] = field(default_factory=dict)
+
+    def of(self, session_id: str) -> Load:
+        """The load of a session."""
+        return self.known.get(session_id, self.usual)
+
+
+@dataclass(frozen=True)
+class Room:
+    """What there is for all tasks: slots, and memory."""
+
+    slots: int
+    memory_mb: float = math.inf
+
+
+@dataclass(frozen=True)
 class Placed:
-    """A queued task with its place in the whole queue, 1 first. `held`: its session runs as many tasks as it may."""
+    """A queued task with its place in the whole queue, 1 first, and what it waits for."""
 
-    task_id: str
-    session_id: str
+    task: Waiting
     position: int
-    held: bool
-    memory_mb: int = 0
-    time_s: float = 0.0
+    wait: Wait
 
 
-def order(
-    waiting: Iterable[Waiting],
-    running: Mapping[str, int],
-    own_limit: int,
-    exceptions: Mapping[str, int] = MappingProxyType({}),
-) -> list[Placed]:
+def order(waiting: Iterable[Waiting], loads: Loads, room: Room, running: Iterable[Running] = ()) -> list[Placed]:
     """The order in which waiting tasks start if nothing else changes.
 
-    `running` is how many tasks of each session run now, `own_limit` how many may, and `exceptions` how many of those
-    sessions that it has. Each task that is placed counts as a running one of its session, so that a session with many
-    waiting tasks does not take all places in a row.
+    Each task that is placed counts as a running one of its session, so that a session with many waiting tasks does not
+    take all places in a row. What it waits for is what keeps it from starting with those before it.
     """
-    queues: dict[str, deque[Waiting]] = defaultdict(deque)
-    for task in sorted(waiting, key=lambda task: task.seq):
-        queues[task.session_id].append(task)
-    heads = [(running.get(session, 0), queue[0].seq, session) for session, queue in queues.items()]
-    heapq.heapify(heads)
+    free_mb = room.memory_mb - sum(task.memory_mb for task in running)
     placed: list[Placed] = []
-    while heads:
-        count, _, session = heapq.heappop(heads)
-        queue = queues[session]
-        task, held = queue.popleft(), count >= exceptions.get(session, own_limit)
-        placed.append(Placed(task.task_id, session, len(placed) + 1, held, task.memory_mb, task.time_s))
-        if queue:
-            heapq.heappush(heads, (count + 1, queue[0].seq, session))
+    line = _Line(waiting, loads)
+    for task, load in line:
+        wait = load.holds(task) or (Wait.MEMORY if min(task.memory_mb, room.memory_mb) > free_mb else Wait.SLOT)
+        placed.append(Placed(task, len(placed) + 1, wait))
+        line.take(task)
     return placed
 
 
 def startable(
-    placed: Iterable[Placed], free_slots: int, memory_mb: float = math.inf, running: Iterable[Running] = ()
-) -> list[Placed]:
-    """The tasks that start now: in order, without those whose session runs as many as it may.
+    waiting: Iterable[Waiting], loads: Loads, room: Room, busy: int, running: Iterable[Running] = ()
+) -> list[Waiting]:
+    """The tasks that start now, in order. `busy` is how many slots are taken, `running` what runs in them.
 
-    All that run have `memory_mb` together; a task that may have more than that runs alone. The first task that does not
-    fit keeps its turn: by the time limits of those that run it is known when it surely fits, and a task of another
-    session goes before it only if it has ended by then or leaves the room that the first one needs (EASY backfilling:
-    D. G. Feitelson, A. Mu'alem Weil, 1998). So nobody who waits for memory holds up more than its own share of it, and
-    none waits longer than those that ran when its turn came.
+    One slot more than there are is for a session that runs nothing: a newcomer starts at once though others have taken
+    them all. All that run have the memory of the room together; a task that may have more than that runs alone. The
+    first task that does not fit keeps its turn: by the time limits of those that run it is known when it surely fits,
+    and a task of another session goes before it only if it has ended by then or leaves the room that the first one
+    needs (EASY backfilling: D. G. Feitelson, A. Mu'alem Weil, 1998). So nobody who waits for memory holds up more than
+    its own share of it, and none waits longer than those that ran when its turn came.
     """
     runs = list(running)
-    free = memory_mb - sum(task.memory_mb for task in runs)
-    chosen: list[Placed] = []
-    waits: set[str] = set()  # sessions whose next task does not start, and so none behind it
+    free = room.memory_mb - sum(task.memory_mb for task in runs)
+    chosen: list[Waiting] = []
     wait_s = spare = math.inf  # when the first that waits fits, and what is then left beside it
-    for task in placed:
-        if len(chosen) >= free_slots:
+    is_waiting = False
+    line = _Line(waiting, loads)
+    for task, load in line:
+        if busy > room.slots:
             break
-        if task.held or task.session_id in waits:
+        # A session of which one does not start has none behind it that does: it is not taken further.
+        if load.holds(task) or (busy == room.slots and load.running):
             continue
-        needs = min(task.memory_mb, memory_mb)
+        needs = min(task.memory_mb, room.memory_mb)
         if needs <= free and (task.time_s <= wait_s or needs <= spare):
             chosen.append(task)
             free -= needs
             spare -= needs if task.time_s > wait_s else 0
             runs.append(Running(task.memory_mb, task.time_s))
-        else:
-            if not waits:
-                wait_s, spare = _room(needs, free, runs)
-            waits.add(task.session_id)
+            busy += 1
+            line.take(task)
+        elif not is_waiting:
+            is_waiting = True
+            wait_s, spare = _room(needs, free, runs)
     return chosen
+
+
+class _Line:
+    """The heads of the sessions' queues, the one whose turn it is first; one comes again once its task is taken."""
+
+    def __init__(self, waiting: Iterable[Waiting], loads: Loads) -> None:
+        self._queues: dict[str, deque[Waiting]] = defaultdict(deque)
+        for task in sorted(waiting, key=lambda task: (-task.priority, task.seq)):
+            self._queues[task.session_id].append(task)
+        self._loads = {session: loads.of(session) for session in self._queues}
+        self._heads = [(self._loads[session].key, queue[0].seq, session) for session, queue in self._queues.items()]
+        heapq.heapify(self._heads)
+
+    def __iter__(self) -> Iterator[tuple[Waiting, Load]]:
+        while self._heads:
+            _, _, session = heapq.heappop(self._heads)
+            yield self._queues[session][0], self._loads[session]
+
+    def take(self, task: Waiting) -> None:
+        """The task starts: the next one of its session is in line."""
+        session = task.session_id
+        queue = self._queues[session]
+        queue.popleft()
+        load = self._loads[session] = self._loads[session].with_one_more(task)
+        if queue:
+            heapq.heappush(self._heads, (load.key, queue[0].seq, session))
 
 
 def _room(needs: float, free: float, runs: Iterable[Running]) -> tuple[float, float]:

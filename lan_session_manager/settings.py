@@ -140,7 +140,18 @@ class Settings(BaseSettings):
     )
 
     slots: int = _setting(
-        "LSM_SLOTS", lambda: os.cpu_count() or 1, "tasks of all sessions that run at once", gt=0, le=1000
+        "LSM_SLOTS",
+        lambda: os.cpu_count() or 1,
+        "tasks of all sessions that run at once; one more is for a session that runs none",
+        gt=0,
+        le=1000,
+    )
+    share_half_life_s: float = _setting(
+        "LSM_SHARE_HALF_LIFE_S",
+        300.0,
+        "seconds in which what a session has used counts half: who has used the least goes first",
+        ge=1,
+        le=86_400,
     )
     queue_bound: int = _setting("LSM_QUEUE_BOUND", 100, "tasks of one session that may wait", gt=0, le=1_000_000)
     task_memory_mb: int = _setting(

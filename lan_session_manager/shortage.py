@@ -31,6 +31,9 @@ class Later:
     def __init__(self) -> None:
         self._put: dict[str, _Put] = {}
 
+    def __len__(self) -> int:
+        return len(self._put)
+
     def put_off(self, task_id: str, now: float) -> float | None:
         """For how long that task is to wait this time; None: it has been tried as often as it may be."""
         tries = self._put[task_id].tries if task_id in self._put else 0

@@ -25,6 +25,7 @@ from lan_session_manager.errors import (
 )
 from lan_session_manager.requests import LONGEST_ID, Request, again, checked, checked_order, shown, text_of
 from lan_session_manager.settings import Settings
+from lan_session_manager.shares import add_charge, charge
 from lan_session_manager.states import Reason, SessionState, TaskState
 from lan_session_manager.store import Store, Transaction
 from lan_session_manager.store.records import LeaseRecord, NewTask, OutputFile, SourceType, TaskRecord
@@ -268,6 +269,10 @@ class Tasks:
                     detail = f"{end.detail} Attempt {task.attempt + 1} begins as soon as there is room for it."
                     return tx.move_task(task_id, TaskState.QUEUED, now, **again, detail=detail.strip())
                 end = _lost(task, end)
+            if task.session_id and task.started_at is not None:
+                # The clock may have been set while it ran: no task holds a slot for longer than it may run.
+                held_s = min(max(0.0, end.ended_at - task.started_at), task.time_s)
+                add_charge(tx, task.session_id, charge(end.cpu_s, held_s), now, self._settings.share_half_life_s)
             return tx.move_task(task_id, end.state, now, **vars(end))
 
         return self._store.write(job)

@@ -10,6 +10,9 @@ from typing import Protocol
 
 from lan_session_manager.destinations import NO_NETWORK
 from lan_session_manager.logs import LogPiece as LogPiece
+from lan_session_manager.logs.lines import LinePage as LinePage
+from lan_session_manager.logs.search import Found as Found
+from lan_session_manager.logs.search import Search as Search
 from lan_session_manager.states import Reason
 
 
@@ -50,6 +53,7 @@ class Job:
     limits: TaskLimits
     session_limits: SessionLimits
     network: str = NO_NETWORK  # the name of a network profile
+    attempt: int = 1  # how often the task has been given to a machine, this time included
 
 
 @dataclass(frozen=True)
@@ -93,13 +97,17 @@ class Engine(Protocol):
     """A machine that runs tasks."""
 
     async def start(self, job: Job) -> Lease:
-        """Start the box of `job` and give its lease; a second call for the same task gives the same lease.
+        """Start the box of `job` and give its lease; a second call for the same attempt gives the same lease.
 
+        A later attempt goes on with the log of the one before it, behind a line that says so.
         Raises BoxStartError, whose message is readable, when the box cannot be made; nothing of it is left then.
         """
 
     async def adopt(self, lease: Lease) -> bool:
-        """Take charge again of a task that an earlier server started. False: nothing of it runs, no end is known."""
+        """Take charge again of a task that an earlier server started, or of its end; one that is lost has that too.
+
+        False: nothing is left that names the task.
+        """
 
     async def ended(self, task_id: str) -> Ending:
         """Wait for the end of a task that this engine started or adopted; the answer stays until `forget`."""
@@ -109,6 +117,9 @@ class Engine(Protocol):
 
         There is no grace for DISK_QUOTA.
         """
+
+    async def usage(self, task_id: str) -> Usage | None:
+        """What a running task has used so far; None: it does not run here, or nobody counts."""
 
     async def unlinked_bytes(self, task_id: str) -> int | None:
         """What files take on the workspaces' disk that the task holds open and that have no name any more.
@@ -124,6 +135,17 @@ class Engine(Protocol):
 
     async def log_size(self, task_id: str) -> int:
         """How many bytes the log has now."""
+
+    async def log_start(self, task_id: str, back: int) -> int:
+        """The first byte of a line about `back` bytes before the end of the log; of a very long line any byte of it."""
+
+    async def log_lines(
+        self, task_id: str, most: int, *, after: int | None = None, before: int | None = None, line: int | None = None
+    ) -> LinePage:
+        """`most` lines of the log from byte `after` on, or up to byte `before`, or from that line on; else the last."""
+
+    async def search_log(self, task_id: str, looking: Search, after: int, before: int | None, most: int) -> Found:
+        """What is found in the log from byte `after` to `before`: `most` hits, in a tenth of a second."""
 
     async def kept_bytes(self, task_id: str) -> int:
         """What the log and every other trace of a task take on the disk. Raises OSError."""

@@ -4,26 +4,19 @@ import contextlib
 import signal
 
 from lan_session_manager.engine.base import Ending, Usage
-from lan_session_manager.engine.records import Stop
 from lan_session_manager.sandbox.boxes import BoxEnd
 from lan_session_manager.sandbox.cgroups import Reading
 from lan_session_manager.sandbox.monitor import TIMED_OUT
 from lan_session_manager.states import Reason
 
 _SIGNAL_CODES = range(129, 129 + 64)
-_COARSE_S = 0.02  # how much the time of a file may lie behind: the kernel's tick, 10 ms at the most
-
-
-def asked_in_time(stop: Stop | None, end: BoxEnd) -> Reason | None:
-    """Why somebody asked a box to stop, unless it had ended by itself before they did."""
-    return stop.reason if stop and stop.at <= end.at + _COARSE_S else None
 
 
 def ending_of(end: BoxEnd, asked: Reason | None, *, is_log_cut: bool = False) -> Ending:
     """The ending that an exit code means, in the way of a shell.
 
     Above 128 it is a signal: a program that itself ends with such a code cannot be told from one that was ended by the
-    signal. 137 (KILL) with a kill for memory in the box is the memory limit, and 153 (XFSZ) the limit of a file's size,
+    signal, as the first process of a box tells its monitor nothing but a code: `detail` says so. 137 (KILL) with a kill for memory in the box is the memory limit, and 153 (XFSZ) the limit of a file's size,
     which comes from the session's quota. If somebody asked the task to stop, why they did (`asked`) goes before
     everything that the program made of it.
     """
@@ -40,7 +33,7 @@ def ending_of(end: BoxEnd, asked: Reason | None, *, is_log_cut: bool = False) ->
     elif code in _SIGNAL_CODES:
         reason = Reason.SIGNAL
         with contextlib.suppress(ValueError):
-            detail = signal.Signals(code - 128).name
+            detail = f"{signal.Signals(code - 128).name}, or exit code {code} of its own: these look alike."
     else:
         reason = Reason.EXIT
         if code != 0 and end.used.forks_refused:

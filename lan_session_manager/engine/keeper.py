@@ -1,6 +1,7 @@
 """The blocking half of the local engine: tasks as boxes and records on disk. For threads of the engine only."""
 
 import contextlib
+import errno
 import logging
 import os
 import shutil
@@ -13,9 +14,9 @@ from types import MappingProxyType
 from lan_session_manager.destinations import NO_NETWORK
 from lan_session_manager.egress.server import Egress
 from lan_session_manager.engine.base import BoxStartError, Ending, Job, Lease
-from lan_session_manager.engine.endings import asked_in_time, ending_of, usage_of
+from lan_session_manager.engine.endings import ending_of, usage_of
 from lan_session_manager.engine.records import Records, Started, Stop
-from lan_session_manager.logs import REMOVED, notice, segments
+from lan_session_manager.logs import REMOVED, attempts, notice, segments
 from lan_session_manager.sandbox import host
 from lan_session_manager.sandbox.box import Box, BoxLimits, GroupLimits, SandboxError, group_id, opaque_id, user_range
 from lan_session_manager.sandbox.boxes import BoxEnd, Boxes
@@ -43,6 +44,8 @@ PROXY_ENVIRONMENT = MappingProxyType(
     }
 )
 _PATIENCE_S = 10.0
+_MONITOR_DIED = "The monitor of the task died."
+_HOST_RESTARTED = "The machine restarted while the task ran."
 _BACKSTOP_S = 60  # how long after its time limit the monitor itself stops a box that no server watches
 
 
@@ -70,6 +73,16 @@ class Held:
         if self.box_fd is not None:
             host.wait_for(self.box_fd, _PATIENCE_S)
 
+    def time_left_s(self) -> float:
+        """How long the task may still run.
+
+        By the monotonic clock, so that it makes no difference when somebody sets the host's.
+        """
+        lease, begun_at = self.started.lease, self.started.begun_at
+        if begun_at is None:
+            return max(0.0, lease.time_limit_at - time.time())
+        return max(0.0, begun_at + lease.time_limit_at - lease.started_at - time.monotonic())
+
     def close(self) -> None:
         """Close the descriptors."""
         os.close(self.monitor_fd)
@@ -85,28 +98,64 @@ class Keeper:
         self._egress = egress
         self._data_dir = data_dir
         self._grace_s = grace_s
+        self._unsaved: dict[str, Ending] = {}  # by task
 
     def records(self, task_id: str) -> Records:
         """What is kept of a task."""
         return Records(self._directory(task_id))
 
+    def ending(self, task_id: str) -> Ending | None:
+        """How a task ended, if that is known."""
+        return self._unsaved.get(task_id) or self.records(task_id).ending()
+
+    def has_ended(self, task_id: str) -> bool:
+        """Whether the monitor of a task has written its end."""
+        return self.boxes.files(opaque_id(task_id)).exit_code() is not None
+
     def make(self, job: Job) -> Held:
-        """Make the box of a task anew and start it. Raises BoxStartError; nothing of it is left then."""
-        box_id, directory = opaque_id(job.task_id), self._directory(job.task_id)
+        """Make the box of a task anew and start it.
+
+        Raises BoxStartError; nothing of it is left then but the log of earlier attempts.
+        """
+        box_id = opaque_id(job.task_id)
         try:
-            shutil.rmtree(directory, ignore_errors=True)
-            return self._make(job)
+            why = self.ending(job.task_id) if job.attempt > 1 else None
+            log_from = 0
+            if job.attempt > 1:
+                self._directory(job.task_id).mkdir(exist_ok=True, parents=True, mode=0o700)
+                words = why.detail if why else ""
+                bound = job.limits.log_bytes
+                log_from = attempts.begin_attempt(self._directory(job.task_id), job.attempt, words, bound)
+            self._clear(job)
+            return self._make(job, log_from)
         except (SandboxError, OSError, ValueError) as error:
             if self.boxes.prepared:
                 self.boxes.remove(box_id)
             self._egress.close(job.task_id)
-            shutil.rmtree(directory, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                self._clear(job)
             if isinstance(error, SandboxError):
                 raise BoxStartError(str(error)) from error
             _log.warning("task %s is not started: %s", job.task_id, error)
-            raise BoxStartError("The task could not be started: the server met a fault of its own.") from error
+            full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EROFS)
+            what = "the server cannot write to its disk" if full else "the server met a fault of its own"
+            raise BoxStartError(f"The task could not be started: {what}.") from error
 
-    def _make(self, job: Job) -> Held:
+    def _clear(self, job: Job) -> None:
+        """Remove what is kept of a task, but for the log if there are earlier attempts."""
+        directory = self._directory(job.task_id)
+        self._unsaved.pop(job.task_id, None)
+        self.boxes.forget_spare(opaque_id(job.task_id))
+        if job.attempt == 1:
+            shutil.rmtree(directory, ignore_errors=True)
+        elif directory.exists():
+            for path in directory.iterdir():
+                if path.is_dir():
+                    shutil.rmtree(path)
+                elif path.name.partition(".")[0] not in ("log", "index"):
+                    path.unlink()
+
+    def _make(self, job: Job, log_from: int) -> Held:
         box = self._box(job)
         made = self.boxes.create(box, int(job.limits.time_s + self._grace_s) + _BACKSTOP_S)
         now = time.time()
@@ -120,7 +169,18 @@ class Keeper:
             time_limit_at=now + job.limits.time_s,
         )
         read = host.bytes_read(made.monitor_pid)
-        held = _hold(Started(box.group, lease, box.limits.log_bytes, job.network, read))
+        held = _hold(
+            Started(
+                group=box.group,
+                lease=lease,
+                log_bytes=box.limits.log_bytes,
+                network=job.network,
+                monitor_read=read,
+                attempt=job.attempt,
+                log_from=log_from,
+                begun_at=time.monotonic(),
+            )
+        )
         if held is None:
             raise SandboxError("The task could not be started: its monitor died.")
         try:
@@ -173,11 +233,12 @@ class Keeper:
         )
 
     def find(self, lease: Lease) -> Held | Ending | None:
-        """What an earlier server started: the box that runs, or its end; None, and nothing is left, if it is lost."""
+        """What an earlier server started: the box that runs, or its end, which may be that it is lost; None: not known."""
         box_id, records = opaque_id(lease.task_id), self.records(lease.task_id)
-        kept, stop, ending = records.started(), records.stop(), records.ending()
+        kept, stop, ending = records.started(), records.stop(), self.ending(lease.task_id)
         if kept is not None and ending is None:
-            if lease.boot_id == host.boot_id() and (held := _hold(replace(kept, lease=lease), stop)) is not None:
+            is_of_this_boot = lease.boot_id == host.boot_id()
+            if is_of_this_boot and (held := _hold(replace(kept, lease=lease), stop)) is not None:
                 if stop is None:
                     try:
                         self._open_way_out(held)
@@ -189,11 +250,28 @@ class Keeper:
             end = self.boxes.end(kept.group, box_id)
             if end is not None:
                 ending = self._ending(end, stop, kept)
-                records.save_ending(ending)
             else:
-                self._settle_log(lease.task_id)
+                ending = self._lost(kept, stop, _MONITOR_DIED if is_of_this_boot else _HOST_RESTARTED)
+            self._save(lease.task_id, ending)
         self.boxes.remove(box_id)
         return ending
+
+    def _lost(self, started: Started, stop: Stop | None, why: str) -> Ending:
+        task_id = started.lease.task_id
+        self._settle_log(task_id)
+        used = usage_of(self.boxes.used(started.group, opaque_id(task_id)))
+        return Ending(stop.reason if stop else Reason.LOST, None, time.time(), used, detail=why)
+
+    def _save(self, task_id: str, ending: Ending) -> bool:
+        """Keep an end on disk; False: it could not be, and is kept in memory."""
+        try:
+            self.records(task_id).save_ending(ending)
+        except OSError as error:
+            _log.warning("the end of task %s is kept in memory only: %s", task_id, error)
+            self._unsaved[task_id] = ending
+            return False
+        self.boxes.forget_spare(opaque_id(task_id))
+        return True
 
     def _begin_if_waiting(self, box_id: str) -> None:
         if self.boxes.runtime.status(box_id) == "created":  # the server died between making the box and starting it
@@ -207,23 +285,16 @@ class Keeper:
         end = self.boxes.end(group, box_id)
         if end is None:
             held.end()
-            self._settle_log(lease.task_id)
-            used = usage_of(self.boxes.used(group, box_id))
-            ending = Ending(Reason.LOST, None, time.time(), used, detail="The monitor of the task died.")
+            ending = self._lost(held.started, stop, _MONITOR_DIED)
         else:
             ending = self._ending(end, stop, held.started)
-        try:
-            self.records(lease.task_id).save_ending(ending)
-        except OSError as error:
-            _log.warning("the end of task %s is kept in memory only: %s", lease.task_id, error)
-            return ending, False
-        return ending, True
+        return ending, self._save(lease.task_id, ending)
 
     def _ending(self, end: BoxEnd, stop: Stop | None, started: Started) -> Ending:
         is_cut = self._settle_log(started.lease.task_id)
         with contextlib.suppress(OSError):  # an earlier version kept its beginning only
             is_cut |= 0 < started.log_bytes <= self.log_path(started.lease.task_id).stat().st_size
-        return ending_of(end, asked_in_time(stop, end), is_log_cut=is_cut)
+        return ending_of(end, stop.reason if stop else None, is_log_cut=is_cut)
 
     def _settle_log(self, task_id: str) -> bool:
         """Bring the log of a box that has ended into its last form. Gives whether something of it is left out."""
@@ -236,9 +307,9 @@ class Keeper:
         return segments.is_cut(directory)
 
     def printed(self, held: Held) -> int | None:
-        """About how many bytes the task has printed; None where that is not known, as after its end."""
+        """About how many bytes the task has printed in all attempts; None where that is not known, as after its end."""
         before, now = held.started.monitor_read, host.bytes_read(held.started.lease.monitor_pid)
-        return None if before is None or now is None else max(0, now - before)
+        return None if before is None or now is None else held.started.log_from + max(0, now - before)
 
     def log_bound(self, log: Path) -> int:
         """From how many bytes on the log of an earlier version at a path is full; 0 where that is not known."""
@@ -254,6 +325,8 @@ class Keeper:
 
     def forget(self, task_id: str) -> None:
         """Remove the log and the records of a task."""
+        self._unsaved.pop(task_id, None)
+        self.boxes.forget_spare(opaque_id(task_id))
         shutil.rmtree(self._directory(task_id), ignore_errors=True)
 
     def kept_bytes(self, task_id: str) -> int:

@@ -19,13 +19,18 @@ from pathlib import Path
 from typing import TypeVar
 
 from lan_session_manager.egress.server import Egress
-from lan_session_manager.engine.base import BoxStartError, Ending, Job, Lease, LogPiece
+from lan_session_manager.engine.base import BoxStartError, Ending, Job, Lease, LogPiece, Usage
 from lan_session_manager.engine.changes import FileChanges
+from lan_session_manager.engine.endings import usage_of
+from lan_session_manager.engine.indexer import LogIndexer
 from lan_session_manager.engine.keeper import Held, Keeper
 from lan_session_manager.engine.readers import LogReaders
 from lan_session_manager.engine.records import Stop
 from lan_session_manager.engine.tender import LogTender
 from lan_session_manager.errors import StillActiveError
+from lan_session_manager.logs import LogFile
+from lan_session_manager.logs.lines import LinePage, lines_after, lines_before, lines_of, start_of_tail
+from lan_session_manager.logs.search import Found, Search
 from lan_session_manager.sandbox import host
 from lan_session_manager.sandbox.box import group_id, opaque_id
 from lan_session_manager.sandbox.boxes import Boxes, instance_id
@@ -40,6 +45,7 @@ _SETTLED_S = 0.5  # after its start a box surely has its signal handlers
 _LOOK_S = 0.025  # how often a followed log is looked at where the kernel cannot tell that it grows
 _BURST_S = 0.02  # output that comes within it after other output is given together
 _PIECE = 65536
+_SEARCH_S = 0.1
 _thread = threading.local()
 
 
@@ -90,6 +96,7 @@ class LocalEngine:
         self._readers = LogReaders(lambda log: self._keeper.log_bound(log))
         self._changes = FileChanges()
         self._tender = LogTender()
+        self._indexer = LogIndexer(self._readers)
         self._pool = ThreadPoolExecutor(_THREADS, "engine")
         self._live: dict[str, _Live] = {}
         self._starting: dict[str, tuple[Job, asyncio.Task[Lease]]] = {}
@@ -138,6 +145,7 @@ class LocalEngine:
             live.held.close()
         self._live.clear()
         await self._tender.close()
+        await self._indexer.close()
         self._changes.close()
         await asyncio.to_thread(self._egress.shut)
         await asyncio.to_thread(self._pool.shutdown)
@@ -146,8 +154,9 @@ class LocalEngine:
 
     async def start(self, job: Job) -> Lease:
         """See `Engine.start`."""
-        if job.task_id in self._live:
-            return self._live[job.task_id].lease
+        live = self._live.get(job.task_id)
+        if live is not None and (live.removal is None or live.held.started.attempt == job.attempt):
+            return live.lease
         if job.task_id not in self._starting:
             task = asyncio.create_task(self._start(job))
             self._starting[job.task_id] = (job, task)
@@ -162,8 +171,11 @@ class LocalEngine:
     async def _start(self, job: Job) -> Lease:
         if releasing := self._releasing.get(group_id(job.workspace)):
             await asyncio.wait([releasing])
+        if (earlier := self._live.get(job.task_id)) and earlier.removal:  # the attempt before this one
+            await asyncio.wait([earlier.removal])
+            self._live.pop(job.task_id, None)
         kept = await self._run(self._keeper.records(job.task_id).started)
-        if kept is not None and await self.adopt(kept.lease):
+        if kept is not None and kept.attempt == job.attempt and await self.adopt(kept.lease):
             return kept.lease
         held = await self._run(self._keeper.make, job)
         self._watch(held)
@@ -199,14 +211,15 @@ class LocalEngine:
         log = self.log_path(live.lease.task_id)
         printed, is_read = functools.partial(self._keeper.printed, held), functools.partial(self._readers.is_read, log)
         self._tender.begin(log.parent, printed, is_read)
+        self._indexer.begin(log)
         loop.add_reader(held.monitor_fd, self._monitor_ended, live)
         if live.stop is not None:
             self._tell_to_stop(live, live.stop)
         else:
-            self._at(live, live.lease.time_limit_at, lambda: self._spawn(self._stop(live, Reason.TIME_LIMIT)))
+            self._after(live, held.time_left_s(), lambda: self._spawn(self._stop(live, Reason.TIME_LIMIT)))
 
-    def _at(self, live: _Live, moment: float, call: Callable[[], object]) -> None:
-        live.timers.append(asyncio.get_running_loop().call_later(max(0.0, moment - time.time()), call))
+    def _after(self, live: _Live, wait_s: float, call: Callable[[], object]) -> None:
+        live.timers.append(asyncio.get_running_loop().call_later(max(0.0, wait_s), call))
 
     def _unwatch(self, live: _Live) -> None:
         asyncio.get_running_loop().remove_reader(live.held.monitor_fd)
@@ -222,6 +235,7 @@ class LocalEngine:
         await self._tender.end(self.log_path(live.lease.task_id).parent)
         ending, is_kept = await self._run(self._keeper.conclude, live.held, live.stop)
         live.ended.set_result(ending)
+        self._indexer.end(self.log_path(live.lease.task_id))
         await self._run(self._keeper.boxes.remove, live.box_id)
         live.held.close()
         if is_kept:
@@ -232,7 +246,7 @@ class LocalEngine:
         await self._started(task_id)
         if live := self._live.get(task_id):
             return await asyncio.shield(live.ended)
-        ending = await self._run(self._keeper.records(task_id).ending)
+        ending = await self._run(self._keeper.ending, task_id)
         if ending is None:
             raise KeyError(task_id)
         return ending
@@ -246,7 +260,8 @@ class LocalEngine:
             await self._stop(live, reason)
 
     async def _stop(self, live: _Live, reason: Reason) -> None:
-        if live.stop is None and live.removal is None:
+        # Who asks after the end did not make it.
+        if live.stop is None and live.removal is None and not self._keeper.has_ended(live.lease.task_id):
             live.stop = stop = Stop(reason, time.time())
             self._egress.close(live.lease.task_id)  # who is to stop has nothing more to send
             await self._run(self._keeper.save_stop, live.lease.task_id, stop)
@@ -255,17 +270,26 @@ class LocalEngine:
 
     def _tell_to_stop(self, live: _Live, stop: Stop) -> None:
         live.held.signal(signal.SIGTERM)
-        if stop.at < (settled := live.lease.started_at + _SETTLED_S):
+        settled_s = (live.held.started.begun_at or 0.0) + _SETTLED_S - time.monotonic()
+        if settled_s > 0:
             # The first process of a namespace does not get a signal for which it has no handler yet.
-            self._at(live, settled, lambda: live.held.signal(signal.SIGTERM))
+            self._after(live, settled_s, lambda: live.held.signal(signal.SIGTERM))
         # Who is stopped for what it writes would go on writing meanwhile.
         grace_s = 0.0 if stop.reason is Reason.DISK_QUOTA else self._config.grace_s
-        self._at(live, stop.at + grace_s, lambda: self._kill(live))
+        # Of a wish that an earlier server was told nothing but the host's clock says when, which may have been set.
+        self._after(live, min(grace_s, stop.at + grace_s - time.time()), lambda: self._kill(live))
 
     def _kill(self, live: _Live) -> None:
         live.held.signal(signal.SIGKILL)
         if live.held.box_fd is None:
             self._spawn(self._run(self._keeper.boxes.remove, live.box_id))
+
+    async def usage(self, task_id: str) -> Usage | None:
+        """See `Engine.usage`."""
+        live = self._live.get(task_id)
+        if live is None or live.removal is not None:
+            return None
+        return usage_of(await self._run(self._keeper.boxes.used, live.group, live.box_id))
 
     async def unlinked_bytes(self, task_id: str) -> int | None:
         """See `Engine.unlinked_bytes`."""
@@ -287,6 +311,31 @@ class LocalEngine:
     async def log_size(self, task_id: str) -> int:
         """See `Engine.log_size`."""
         return await asyncio.to_thread(self._readers.size, self.log_path(task_id))
+
+    async def log_start(self, task_id: str, back: int) -> int:
+        """See `Engine.log_start`."""
+        return await asyncio.to_thread(self._readers.use, self.log_path(task_id), lambda log: start_of_tail(log, back))
+
+    async def log_lines(
+        self, task_id: str, most: int, *, after: int | None = None, before: int | None = None, line: int | None = None
+    ) -> LinePage:
+        """See `Engine.log_lines`."""
+
+        def found(log: LogFile) -> LinePage:
+            if line is not None:
+                return lines_of(log, line, most)
+            return lines_before(log, before, most) if after is None else lines_after(log, after, most)
+
+        return await asyncio.to_thread(self._readers.use, self.log_path(task_id), found)
+
+    async def search_log(self, task_id: str, looking: Search, after: int, before: int | None, most: int) -> Found:
+        """See `Engine.search_log`."""
+
+        def found(log: LogFile) -> Found:
+            end = time.monotonic() + _SEARCH_S
+            return looking.run(log, after, before, most, lambda: time.monotonic() >= end)
+
+        return await asyncio.to_thread(self._readers.use, self.log_path(task_id), found)
 
     async def follow(self, task_id: str, after: int) -> AsyncGenerator[LogPiece, None]:
         """See `Engine.follow`. Of a task that has ended: what is there."""
@@ -332,6 +381,7 @@ class LocalEngine:
     async def forget(self, task_id: str) -> None:
         """See `Engine.forget`. Raises StillActiveError for a task that runs."""
         await self._be_over(task_id)
+        await self._indexer.leave(self.log_path(task_id))
         self._live.pop(task_id, None)
         await self._run(self._keeper.forget, task_id)
 
@@ -342,6 +392,7 @@ class LocalEngine:
     async def drop_log(self, task_id: str) -> int:
         """See `Engine.drop_log`."""
         await self._be_over(task_id)
+        await self._indexer.leave(self.log_path(task_id))
         return await self._run(self._keeper.drop_log, task_id)
 
     async def _be_over(self, task_id: str) -> None:

@@ -20,7 +20,8 @@ class Started:
     """A box that was made. `group` is the name of its session's cgroup, `log_bytes` how much its log may take.
 
     0: an earlier version made it, which did not keep that. `network` is the name of its network profile, `monitor_read`
-    how many bytes its monitor had read before the program began.
+    how many bytes its monitor had read before the program began. `log_from` is the offset in the log of the first byte
+    of this attempt, `begun_at` when it began by the monotonic clock of this boot: None for one of an earlier version.
     """
 
     group: str
@@ -28,6 +29,9 @@ class Started:
     log_bytes: int = 0
     network: str = NO_NETWORK
     monitor_read: int | None = None
+    attempt: int = 1
+    log_from: int = 0
+    begun_at: float | None = None
 
 
 @dataclass(frozen=True)
@@ -52,10 +56,17 @@ class Records:
         """What was made, if anything."""
         with contextlib.suppress(KeyError, TypeError, ValueError):
             if (kept := self._load("started")) is not None:
-                lease, network = Lease(**kept["lease"]), str(kept.get("network", NO_NETWORK))
-                read = kept.get("monitor_read")
-                known = None if read is None else int(read)
-                return Started(str(kept["group"]), lease, int(kept.get("log_bytes", 0)), network, known)
+                read, begun = kept.get("monitor_read"), kept.get("begun_at")
+                return Started(
+                    group=str(kept["group"]),
+                    lease=Lease(**kept["lease"]),
+                    log_bytes=int(kept.get("log_bytes", 0)),
+                    network=str(kept.get("network", NO_NETWORK)),
+                    monitor_read=None if read is None else int(read),
+                    attempt=int(kept.get("attempt", 1)),
+                    log_from=int(kept.get("log_from", 0)),
+                    begun_at=None if begun is None else float(begun),
+                )
         return None
 
     def save_stop(self, stop: Stop) -> None:

@@ -56,6 +56,11 @@ class SessionReads(Connected):
         )
         return {row["session_id"]: row["n"] for row in rows}
 
+    def weights_of_sessions(self) -> dict[str, float]:
+        """The weights of the fair shares of those sessions for which the owner has said it."""
+        rows = self._all("SELECT session_id, weight FROM session_limits WHERE weight IS NOT NULL")
+        return {row["session_id"]: row["weight"] for row in rows}
+
     def names_like(self, name: str) -> set[str]:
         """The workspace names that are `name` or `name-2`, `name-3`, …, of all sessions that ever were."""
         rows = self._all(

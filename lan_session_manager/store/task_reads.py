@@ -111,6 +111,72 @@ class TaskReads(Connected):
         )
         return [(*tuple(row)[:6], bool(row["parallel_safe"])) for row in rows]
 
+    def waiting_heads(
+        self, runners: Sequence[str], now: float, most: int
+    ) -> list[tuple[int, str, str, int, float, int, bool]]:
+        """The same, of each session the first `most` in the order of its own queue alone."""
+        marks = ", ".join("?" * len(runners))
+        rows = self._all(
+            f"""SELECT * FROM (
+                    SELECT seq, id, session_id, memory_mb, time_s, priority, parallel_safe, row_number() OVER (
+                        PARTITION BY session_id ORDER BY priority DESC, seq) AS place
+                    FROM tasks WHERE state = 'queued' AND session_id IS NOT NULL AND runner IN ({marks})
+                        AND open_dependencies = 0 AND (start_after IS NULL OR start_after <= ?)
+                ) WHERE place <= ? ORDER BY seq""",
+            *runners,
+            now,
+            most,
+        )
+        return [(*tuple(row)[:6], bool(row["parallel_safe"])) for row in rows]
+
+    def running_facts(self, runners: Sequence[str]) -> list[tuple[str, str, float, bool]]:
+        """(task id, session id, when it started, whether others may run beside it) of what one of `runners` runs."""
+        marks = ", ".join("?" * len(runners))
+        rows = self._all(
+            f"""SELECT id, session_id, started_at, parallel_safe FROM tasks
+                WHERE state = 'running' AND session_id IS NOT NULL AND runner IN ({marks})""",
+            *runners,
+        )
+        return [(row["id"], row["session_id"], row["started_at"], bool(row["parallel_safe"])) for row in rows]
+
+    def share_of(self, session_id: str) -> tuple[float, float]:
+        """(processor seconds, when they were decayed to) of a session; (0, 0) for one that has used nothing."""
+        row = self._one("SELECT used_s, at FROM shares WHERE session_id = ?", session_id)
+        return (row["used_s"], row["at"]) if row else (0.0, 0.0)
+
+    def shares(self) -> list[tuple[str, float, float]]:
+        """(session id, processor seconds, when they were decayed to) of each session that has used something."""
+        return [tuple(row) for row in self._all("SELECT session_id, used_s, at FROM shares")]
+
+    def lately_ended(self, most: int) -> list[tuple[str, str, float]]:
+        """(session id, command, seconds) of so many tasks that ended by themselves, the newest first."""
+        rows = self._all(
+            """SELECT session_id, command, ended_at - started_at AS seconds FROM tasks
+               WHERE state IN ('completed', 'failed') AND reason = 'exit' AND started_at IS NOT NULL
+                   AND session_id IS NOT NULL ORDER BY seq DESC LIMIT ?""",
+            most,
+        )
+        return [(row["session_id"], row["command"], max(0.0, row["seconds"])) for row in rows]
+
+    def commands_of(self, task_ids: Sequence[str]) -> dict[str, str]:
+        """The commands of these tasks."""
+        marks = ", ".join("?" * len(task_ids))
+        rows = self._all(f"SELECT id, command FROM tasks WHERE id IN ({marks})", *task_ids)
+        return {row["id"]: row["command"] for row in rows}
+
+    def unmet_dependencies(self, task_ids: Sequence[str]) -> dict[str, list[str]]:
+        """Of what these tasks wait for what has not completed."""
+        marks = ", ".join("?" * len(task_ids))
+        found: dict[str, list[str]] = {}
+        rows = self._all(
+            f"""SELECT task_id, depends_on FROM dependencies JOIN tasks ON tasks.id = depends_on
+                WHERE task_id IN ({marks}) AND state <> 'completed' ORDER BY tasks.seq""",
+            *task_ids,
+        )
+        for row in rows:
+            found.setdefault(row["task_id"], []).append(row["depends_on"])
+        return found
+
     def next_start_after(self, now: float) -> float | None:
         """When the next of the tasks that wait for their time may start."""
         row = self._one("SELECT min(start_after) AS at FROM tasks WHERE state = 'queued' AND start_after > ?", now)

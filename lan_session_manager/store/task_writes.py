@@ -97,6 +97,14 @@ class TaskWrites(DependencyWrites):
         self.add_event(now, EventKind.TASK_CHANGED, task.session_id, task_id, status=task.state)
         return task
 
+    def keep_share(self, session_id: str, used_s: float, now: float) -> None:
+        """Note what a session has used, decayed to this moment."""
+        self._connection.execute("INSERT OR REPLACE INTO shares VALUES (?, ?, ?)", (session_id, used_s, now))
+
+    def forget_shares(self, less_than: float, before: float) -> None:
+        """Forget what was so little so long ago that it counts for nothing."""
+        self._connection.execute("DELETE FROM shares WHERE used_s < ? AND at < ?", (less_than, before))
+
     def stop_task(self, task_id: str, reason: Reason, now: float) -> TaskRecord:
         """Note that somebody wants a running task to end, with its event; the first reason stays."""
         task = self._known_task(task_id)

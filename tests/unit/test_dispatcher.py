@@ -12,7 +12,7 @@ from lan_session_manager import dispatcher as dispatcher_module
 from lan_session_manager import shortage
 from lan_session_manager.diskwatch import DiskWatch
 from lan_session_manager.dispatcher import Dispatcher
-from lan_session_manager.engine.base import BoxStartError, Ending, Job, Lease, LogPiece, Usage
+from lan_session_manager.engine.base import BoxStartError, Ending, Found, Job, Lease, LinePage, LogPiece, Search, Usage
 from lan_session_manager.feed import Feed
 from lan_session_manager.manager import LANSessionManager
 from lan_session_manager.states import Reason, TaskState
@@ -60,6 +60,17 @@ class _FaultyEngine:
 
     async def log_size(self, task_id: str) -> int:
         return 0
+
+    async def log_start(self, task_id: str, back: int) -> int:
+        return 0
+
+    async def log_lines(
+        self, task_id: str, most: int, *, after: int | None = None, before: int | None = None, line: int | None = None
+    ) -> LinePage:
+        raise NotImplementedError
+
+    async def search_log(self, task_id: str, looking: Search, after: int, before: int | None, most: int) -> Found:
+        raise NotImplementedError
 
     async def forget(self, task_id: str) -> None: ...
 

@@ -15,7 +15,7 @@ LEVELS = (
     {"store"},
     {"workspace", "logs", "sandbox", "egress", "machine", "names", "tls", "banner"},
     {"allowances", "sessions", "tasks", "activity", "schedule", "runners", "identity", "feed", "exposure"}
-    | {"audit", "connections", "requests", "batches"},
+    | {"audit", "connections", "requests", "batches", "shares", "estimate", "waits", "line"},
     {"engine"},
     {"dispatcher", "diskwatch", "growth", "keptlogs", "shortage"},
     {"manager"},
