@@ -3,14 +3,19 @@
 A `Picture` is taken of everything at one moment and holds ids; what leaves this module for a viewer holds own ids only.
 """
 
+import logging
+import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 from lan_session_manager import runners
 from lan_session_manager.allowances import LIMITS, allowance_of, most_of
+from lan_session_manager.errors import LSMError
 from lan_session_manager.line import Line, line_now
 from lan_session_manager.machine import Watch
 from lan_session_manager.schedule import Loads, Placed
@@ -23,11 +28,13 @@ from lan_session_manager.version import __version__
 from lan_session_manager.waits import wait_of
 from lan_session_manager.workspace import Usage
 
+_log = logging.getLogger(__name__)
+
 ACTIVE_S = 5 * 60  # a user counts as active for so long after the last request
 ENDED_SHOWN = 100
 LOG_SHOWN = 50
-_QUICK_S = 0.01  # a look at the queue that takes no longer is made whenever somebody asks
-_LINE_SHARE = 20  # of a longer one the next comes after so many times as long
+_LONG = 300  # tasks in a queue that is not looked at anew for each who asks
+_LINE_SHARE = 20  # of such a look the next comes after so many times as long
 COMMAND_SHOWN = 1000  # characters of a command where many tasks are shown
 _NEARLY_FULL = 0.05  # of the disk, or of the memory, that is left: the swarm's health is a warning
 
@@ -63,6 +70,14 @@ class Picture:
         """Running tasks of everybody and of nobody."""
         return sum(self.running.values())
 
+    @cached_property
+    def queues(self) -> Mapping[str, Mapping[str, int]]:
+        """By session id the places of its waiting tasks: made once for all sessions that are told theirs."""
+        found: dict[str, dict[str, int]] = defaultdict(dict)
+        for placed in self.placed.values():
+            found[placed.task.session_id][placed.task.task_id] = placed.position
+        return dict(found)
+
 
 class Activity:
     """The views of viewers."""
@@ -83,8 +98,9 @@ class Activity:
         self._shares = shares
         self._clock = clock
         self._started_at = clock()
-        self._known_line: Line | None = None
+        self._known_line: Line | None = None  # of a long queue
         self._line_until = 0.0
+        self._looking = threading.Lock()
 
     def picture(self) -> Picture:
         """What is going on now."""
@@ -100,13 +116,28 @@ class Activity:
         )
 
     def _line(self) -> Line:
-        """Everybody's place in the queue. A long queue is not looked at anew for each who asks."""
-        if self._known_line is None or time.monotonic() >= self._line_until:
-            began = time.monotonic()
-            self._known_line = line_now(self._store.read, self._settings, self._shares, self._clock())
-            took = time.monotonic() - began
-            self._line_until = time.monotonic() + (took * _LINE_SHARE if took > _QUICK_S else 0.0)
-        return self._known_line
+        """Everybody's place in the queue; of a long one as it was a moment ago, so that nobody waits for the look."""
+        known = self._known_line
+        if known is None:
+            return self._look()
+        if time.monotonic() >= self._line_until and self._looking.acquire(blocking=False):
+            threading.Thread(target=self._look_beside, name="line", daemon=True).start()
+        return known
+
+    def _look_beside(self) -> None:
+        try:
+            self._look()
+        except LSMError:  # what was known is shown for longer
+            _log.warning("the queue could not be read", exc_info=True)
+        finally:
+            self._looking.release()
+
+    def _look(self) -> Line:
+        began = time.monotonic()
+        line = line_now(self._store.read, self._settings, self._shares, self._clock())
+        self._line_until = time.monotonic() + (time.monotonic() - began) * _LINE_SHARE
+        self._known_line = line if len(line.placed) > _LONG else None
+        return line
 
     def tasks(
         self, tasks: Sequence[TaskRecord], session: SessionRecord | None, picture: Picture
@@ -244,11 +275,7 @@ class Activity:
 
     def queue_of(self, session_id: str, picture: Picture) -> dict[str, int]:
         """The places of the session's own waiting tasks."""
-        return {
-            placed.task.task_id: placed.position
-            for placed in picture.placed.values()
-            if placed.task.session_id == session_id
-        }
+        return dict(picture.queues.get(session_id, {}))
 
     def dashboard(self, session: SessionRecord, usage: Usage) -> dict[str, Any]:
         """All that the page of a session shows."""

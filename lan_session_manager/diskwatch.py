@@ -77,14 +77,15 @@ def to_stop(holdings: Iterable[Holding], free: int, enough: int) -> dict[str, st
     """The tasks that are stopped, each with the reason in words.
 
     Every task that added more than it may itself. In a session past its quota: every task since whose start the session
-    has grown. On a disk with less than `enough` bytes free: every task of the session that has grown most, and of no
-    other.
+    has grown. On a disk with less than `enough` bytes free: every task of the session that has grown most, if one has,
+    and of no other.
     """
     holdings = list(holdings)
     stopped: dict[str, str] = {}
     if free < enough and holdings:
         most = max(holdings, key=lambda holding: holding.grown)
-        stopped.update(dict.fromkeys(most.before, _GREW_MOST))
+        if most.grown > 0:  # else others fill the disk, and the end of no task would make room
+            stopped.update(dict.fromkeys(most.before, _GREW_MOST))
     for holding in holdings:
         stopped.update(holding.over)
         usage, quota = holding.usage, holding.quota

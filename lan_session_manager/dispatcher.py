@@ -7,6 +7,7 @@ import math
 import signal
 from collections.abc import Coroutine, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from typing import Any
 
 from lan_session_manager import runners
@@ -18,27 +19,26 @@ from lan_session_manager.errors import BusyError, IllegalMoveError, LSMError, No
 from lan_session_manager.feed import Feed
 from lan_session_manager.growth import Amount, Most
 from lan_session_manager.keptlogs import KeptLogs
-from lan_session_manager.schedule import Room, Running, Waiting, startable
+from lan_session_manager.queueing import LOOK_S, Queueing
 from lan_session_manager.sessions import Sessions
 from lan_session_manager.settings import MB, Settings
-from lan_session_manager.shares import Shares
+from lan_session_manager.shares import Shares, forget_old
 from lan_session_manager.shortage import Later, is_shortage
 from lan_session_manager.states import Reason, TaskState
 from lan_session_manager.store import Store
 from lan_session_manager.store.records import EventKind, EventRecord, LeaseRecord, OutputFile, SessionRecord, TaskRecord
 from lan_session_manager.tasks import Result, Tasks
+from lan_session_manager.waits import SHORT
 
 _log = logging.getLogger(__name__)
 
 _RETRY_S = (0.1, 0.5, 2.0, 5.0)  # between attempts to write down an end; the last one is repeated
-_LOOK_S = 10.0  # between looks at the queue at the most
 _SAMPLE_S = 5.0  # between looks at what running tasks use
 _NEARLY = 0.9  # of its own limit: a task that had used less was not ended for that one
 _OTHERS_MEMORY = (
     "The task had used {used} MB of the {may} MB that it may: all tasks of the session together, or the whole machine, "
     "had no more memory."
 )
-_SHORT = "The server was short of descriptors, memory or processes. The task is tried again by itself."
 _TOO_SHORT = "The task could not be started: the server was short of descriptors, memory or processes for too long."
 _WAS_FULL = "The workspace was full: the task could not write what it wanted to."
 _LARGE_FILE = "A file would have grown beyond the {disk_mb} MB that the task may add to the workspace."
@@ -100,18 +100,21 @@ class Dispatcher:
 
     async def run(self) -> None:
         """Adopt what an earlier server started, then keep the slots busy until cancelled; started tasks go on after."""
+        queueing = Queueing(self._store, self._tasks, self._settings, self._shares)
         try:
             await self._adopt()
             self._spawn(self._logs.forget_deleted())
             self._spawn(self._logs.measure_old())
             self._spawn(self._look_at_usage())
+            self._spawn(self._forget_shares())
             self._wake.set()
+            longest_s = LOOK_S
             while True:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), self._longest_wait())
+                    await asyncio.wait_for(self._wake.wait(), longest_s)
                 self._wake.clear()
                 try:
-                    await self._fill()
+                    longest_s = await self._fill(queueing)
                 except LSMError:
                     _log.exception("the queue could not be read; it is tried again")
                     self._wake.set()
@@ -119,24 +122,23 @@ class Dispatcher:
         finally:
             for task in (*self._followed.values(), *self._small):
                 task.cancel()
+            queueing.close()
 
-    def _longest_wait(self) -> float:
-        """Until when the queue is looked at again though nothing has happened: a task may wait for its time."""
-        try:
-            now = self._tasks.now()
-            at = self._store.read.next_start_after(now)
-        except LSMError:
-            return _LOOK_S
-        # Not for longer, as the clock may be set.
-        return _LOOK_S if at is None else min(_LOOK_S, max(0.0, at - now))
+    async def _forget_shares(self) -> None:
+        with contextlib.suppress(LSMError):  # the next server does it
+            forget = partial(forget_old, now=self._tasks.now(), half_life_s=self._settings.share_half_life_s)
+            await asyncio.wrap_future(self._store.write(forget))
 
     async def _look_at_usage(self) -> None:
         """Know what running tasks have used so far, until cancelled."""
         while True:
             used: dict[str, float] = {}
-            for task_id in list(self._followed):
-                if usage := await self._engine.usage(task_id):
-                    used[task_id] = usage.cpu_s
+            try:
+                for task_id in list(self._followed):
+                    if usage := await self._engine.usage(task_id):
+                        used[task_id] = usage.cpu_s
+            except Exception:  # noqa: BLE001 - it is looked at again; until then tasks count by their time
+                _log.exception("what the tasks use could not be read")
             self._shares.so_far = used
             await asyncio.sleep(_SAMPLE_S)
 
@@ -161,34 +163,17 @@ class Dispatcher:
         if not task.cancelled() and (error := task.exception()):
             _log.error("a task could not be stopped or forgotten", exc_info=error)
 
-    async def _fill(self) -> None:
-        """Start what is next, as long as there are free slots."""
-        while chosen := self._next():
-            for waiting in chosen:
-                try:
-                    task = await asyncio.wrap_future(self._tasks.start(waiting.task_id, self._grade))
-                except (IllegalMoveError, NotFoundError):
-                    continue  # cancelled in this moment
-                self._follow(task, None)
-
-    def _next(self) -> list[Waiting]:
-        """The tasks that start now."""
-        read, sandboxed, slots = self._store.read, tuple(runners.SANDBOXED), self._settings.slots
-        busy = len(self._followed)
-        if busy > slots:
-            return []
-        moment, now = asyncio.get_running_loop().time(), self._tasks.now()
-        # Of one session no more can start than there are slots; those that are tried again later are passed over.
-        heads = read.waiting_heads(sandboxed, now, slots + 1 + len(self._later))
-        waiting = [Waiting(*row) for row in heads if not self._later.waits(row[1], moment)]
-        if not waiting:
-            return []
-        running = [
-            Running(task.memory_mb, max(0.0, (task.started_at or now) + task.time_s - now))
-            for task in read.running(sandboxed)
-        ]
-        room = Room(slots, self._settings.tasks_memory_mb)
-        return startable(waiting, self._shares.loads(read, sandboxed), room, busy, running)
+    async def _fill(self, queueing: Queueing) -> float:
+        """Start what is next, if there are free slots; gives after how many seconds to look again at the latest."""
+        put_off = self._later.waiting(asyncio.get_running_loop().time())
+        chosen, longest_s = await queueing.chosen(len(self._followed), put_off)
+        for waiting in chosen:
+            try:
+                task = await asyncio.wrap_future(self._tasks.start(waiting.task_id, self._grade))
+            except (IllegalMoveError, NotFoundError):
+                continue  # cancelled in this moment
+            self._follow(task, None)
+        return longest_s
 
     def _follow(self, task: TaskRecord, lease: Lease | None) -> None:
         follower = asyncio.create_task(self._followed_through(task, lease), name=f"follow {task.id}")
@@ -279,7 +264,7 @@ class Dispatcher:
         loop.call_later(wait, self._wake.set)
         while True:
             try:
-                await asyncio.wrap_future(self._tasks.put_back(task.id, _SHORT))
+                await asyncio.wrap_future(self._tasks.put_back(task.id, SHORT))
             except (NotFoundError, IllegalMoveError) as error:
                 _log.warning("the task %s could not be put back: %s", task.id, error)
             except LSMError as error:

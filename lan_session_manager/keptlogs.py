@@ -79,9 +79,13 @@ class KeptLogs:
     async def measure_old(self) -> None:
         """Measure what earlier versions have left unmeasured, then trim the sessions that it belongs to."""
         sessions: set[str] = set()
-        while rows := self._store.read.unmeasured(tuple(runners.SANDBOXED), _AT_ONCE):
+        while rows := await asyncio.to_thread(self._unmeasured):
             for task_id, session_id in rows:
                 await self._note(task_id, await self.measured(task_id) or 0)
                 sessions.add(session_id)
         for session_id in sorted(sessions):
             await self.trim(session_id)
+
+    def _unmeasured(self) -> list[tuple[str, str]]:
+        # It looks at every task that there is: for another thread than that of the loop.
+        return self._store.read.unmeasured(tuple(runners.SANDBOXED), _AT_ONCE)

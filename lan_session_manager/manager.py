@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from lan_session_manager.activity import Activity, Isolation
+from lan_session_manager.activity import Activity, Isolation, iso
 from lan_session_manager.addresses import Address, parse_address
 from lan_session_manager.errors import InvalidInputError, NotFoundError, SecurityError
 from lan_session_manager.identity import Tokens
@@ -146,7 +146,13 @@ class LANSessionManager:
     def dashboard(self, session: SessionRecord) -> dict[str, Any]:
         """The dashboard object of a session, whose record may be an old one."""
         session = self.store.read.session(session.id) or session
-        return self.activity.dashboard(session, self.sessions.workspace(session).usage())
+        board = self.activity.dashboard(session, self.sessions.workspace(session).usage())
+        return {**board, "session": {**board["session"], "expires_at": iso(self.sessions.expires_at(session))}}
+
+    def session_view(self, session: SessionRecord) -> dict[str, Any]:
+        """The facts of a session, whose record may be an old one, as its device sees them."""
+        session = self.store.read.session(session.id) or session
+        return {**self.activity.session(session), "expires_at": iso(self.sessions.expires_at(session))}
 
     def tokens(self) -> Tokens:
         """The owner's and the workers' token: from the settings, else from their files, which the first start makes."""

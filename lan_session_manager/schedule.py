@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
+Turn = tuple[float, int]  # what a session has for its weight, then the seq of the first task of its queue
+NEVER: Turn = (math.inf, 0)
 USUAL_S = 10.0  # processor seconds that a task counts as while it runs, besides what it has used
 
 
@@ -25,7 +27,7 @@ class Wait(StrEnum):
     ALONE = "alone"  # it, or a task of its session that runs or goes before it, runs beside no other of its session
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Waiting:
     """A queued task. `seq` is its place in the order of acceptance over all sessions."""
 
@@ -46,7 +48,7 @@ class Running:
     left_s: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Load:
     """What is to be known of a session: what it runs, what it may run, and what it has used."""
 
@@ -117,10 +119,29 @@ def order(waiting: Iterable[Waiting], loads: Loads, room: Room, running: Iterabl
     return placed
 
 
+def turns(heads: Iterable[tuple[str, int]], loads: Loads) -> list[tuple[Turn, str]]:
+    """Sessions in the order of their turns, without those that run as many tasks as they may.
+
+    `heads`: (session id, seq of the first task of its queue).
+    """
+    known = ((session, seq, loads.of(session)) for session, seq in heads)
+    return sorted(
+        ((load.key, seq), session) for session, seq, load in known if load.running < load.limit and not load.is_alone
+    )
+
+
 def startable(
-    waiting: Iterable[Waiting], loads: Loads, room: Room, busy: int, running: Iterable[Running] = ()
+    waiting: Iterable[Waiting],
+    loads: Loads,
+    room: Room,
+    busy: int,
+    running: Iterable[Running] = (),
+    beyond: Turn = NEVER,
 ) -> list[Waiting]:
     """The tasks that start now, in order. `busy` is how many slots are taken, `running` what runs in them.
+
+    `beyond`: the turn of the first session whose tasks are not among those that wait; nobody is chosen whose turn is
+    after it. Of each session that is among them there are at least as many tasks, if it has these, as slots are free.
 
     One slot more than there are is for a session that runs nothing: a newcomer starts at once though others have taken
     them all. All that run have the memory of the room together; a task that may have more than that runs alone. The
@@ -136,7 +157,7 @@ def startable(
     is_waiting = False
     line = _Line(waiting, loads)
     for task, load in line:
-        if busy > room.slots:
+        if busy > room.slots or (load.key, task.seq) > beyond:
             break
         # A session of which one does not start has none behind it that does: it is not taken further.
         if load.holds(task) or (busy == room.slots and load.running):

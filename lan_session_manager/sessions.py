@@ -18,6 +18,7 @@ from lan_session_manager.store.records import DeviceKind, DeviceRecord, SessionR
 from lan_session_manager.workspace import Quota, Workspace, Workspaces
 
 _REMOVED_AT_ONCE = 1000
+_WARNING_S = 300.0
 _TOUCH_S = 5.0  # how much older than now the noted activity may be: a write a request would be too many
 
 
@@ -31,6 +32,8 @@ class Sessions:
         self._workspaces = workspaces
         self._settings = settings
         self._clock = clock
+        self._seen: dict[str, float] = {}  # when each session was last used: newer than what is noted
+        self._in_sight: frozenset[str] = frozenset()  # ids of sessions with a dashboard that somebody may look at
 
     def live(self, address: Address) -> SessionRecord | None:
         """The live session that the address names, refreshed if its noted activity is old."""
@@ -41,7 +44,7 @@ class Sessions:
 
     def refresh(self, session: SessionRecord, seen: Seen | None = None, device: DeviceRecord | None = None) -> None:
         """Note that the session's device is here, if what is noted is old. Does not wait for the disk."""
-        now = self._clock()
+        now = self._seen[session.id] = self._clock()
         if not self.is_stale(session) and (device is None or now - device.last_seen <= _TOUCH_S):
             return
 
@@ -135,6 +138,10 @@ class Sessions:
         """Let go of what the host keeps for the session's workspace; its files stay."""
         self._workspaces.release(session.name)
 
+    def discard(self, session: SessionRecord) -> None:
+        """Remove all files of a session that is over. Raises OSError and LSMError."""
+        self._workspaces.discard(self.workspace(session))
+
     def quota(self, session: SessionRecord) -> Quota:
         """What the session's files may take."""
         return allowance_of(self._store.read, self._settings, session.id).quota
@@ -154,6 +161,42 @@ class Sessions:
             }
         )
 
+    def watch(self, session_ids: frozenset[str]) -> None:
+        """Know which sessions have a dashboard in sight: they are in use. Those that had one until now were, too."""
+        now = self._clock()
+        for session_id in self._in_sight | session_ids:
+            self._seen[session_id] = now
+        self._in_sight = session_ids
+
+    def expires_at(self, session: SessionRecord) -> float | None:
+        """When the session expires if nothing happens; None while something keeps it, or it has expired."""
+        if session.state is not SessionState.LIVE or session.id in self._in_sight:
+            return None
+        if self._store.read.live_count(session.id):
+            return None
+        return self._last_use(session.id, session.last_activity) + self._timeout_s
+
+    @property
+    def warning_s(self) -> float:
+        """How long before its end somebody who may still look is told of it."""
+        return min(_WARNING_S, self._timeout_s / 2)
+
+    def next_expiry(self) -> float | None:
+        """When the next session expires if nothing happens."""
+        idle = self._store.read.oldest_activity()
+        return min(
+            (self._last_use(id_, noted) + self._timeout_s for id_, noted in idle if id_ not in self._in_sight),
+            default=None,
+        )
+
+    @property
+    def _timeout_s(self) -> float:
+        return self._settings.session_timeout_minutes * 60
+
+    def _last_use(self, session_id: str, noted: float) -> float:
+        # What was seen is kept in memory, so that not every request is a write; a clock that was set back counts too.
+        return max(noted, min(self._seen.get(session_id, noted), self._clock()))
+
     def is_over(self, session: SessionRecord) -> bool:
         """Whether the session is not live, or is idle for so long that it is about to expire."""
         if session.state is not SessionState.LIVE:
@@ -161,18 +204,21 @@ class Sessions:
         return self._is_idle(session) and not self._store.read.live_count(session.id)
 
     def _is_idle(self, session: SessionRecord) -> bool:
-        return self._clock() - session.last_activity > self._settings.session_timeout_minutes * 60
+        if session.id in self._in_sight:
+            return False
+        return self._clock() - self._last_use(session.id, session.last_activity) >= self._timeout_s
 
     def expire_idle(self) -> list[SessionRecord]:
         """Expire every session without activity for the timeout and without a live task. Waits for the disk."""
 
         def job(tx: Transaction) -> list[SessionRecord]:
             now = self._clock()
-            idle = tx.idle_sessions(now - self._settings.session_timeout_minutes * 60)
+            idle = [session for session in tx.idle_sessions(now - self._timeout_s) if self._is_idle(session)]
             return [tx.move_session(session.id, SessionState.EXPIRED, now) for session in idle]
 
         expired = self._store.write(job).result()
         for session in expired:
+            self._seen.pop(session.id, None)
             self.write_facts(session)
         return expired
 

@@ -123,6 +123,20 @@ class Settings(BaseSettings):
         "minutes without a request, a dashboard or a task until a session expires",
         gt=0,
     )
+    retention_days: float = _setting(
+        "LSM_RETENTION_DAYS",
+        30.0,
+        "days for which the files of an expired session are kept before they go to the trash",
+        gt=0,
+        le=36_500,
+    )
+    trash_days: float = _setting(
+        "LSM_TRASH_DAYS",
+        7.0,
+        "days in the trash before they go for good, unless the device comes back",
+        gt=0,
+        le=36_500,
+    )
     workspace_quota_mb: int = _setting("WORKSPACE_QUOTA_MB", 1024, "MB that the files of one session may take", gt=0)
     workspace_files: int = _setting(
         "LSM_WORKSPACE_FILES", 200_000, "files and directories that one session may have", gt=0, le=250_000

@@ -10,6 +10,7 @@ from lan_session_manager.schedule import Load, Loads
 from lan_session_manager.settings import Settings
 from lan_session_manager.store import Reads, Transaction
 
+_FORGOTTEN = 30  # half-lives after which a share is forgotten: of a year 0.03 s are left
 SLOT_SHARE = 0.1  # a task is charged at least this part of a core for the time that it holds its slot
 
 
@@ -27,6 +28,11 @@ def add_charge(tx: Transaction, session_id: str, cost_s: float, now: float, half
     """Add what a task has cost to its session's share."""
     used_s, at = tx.share_of(session_id)
     tx.keep_share(session_id, decayed(used_s, now - at, half_life_s) + cost_s, now)
+
+
+def forget_old(tx: Transaction, now: float, half_life_s: float) -> None:
+    """Forget what counts for nothing any more."""
+    tx.forget_shares(now - _FORGOTTEN * half_life_s)
 
 
 class Shares:
@@ -55,12 +61,12 @@ class Shares:
         usual = self._settings.max_concurrent_tasks
         known = {
             session: Load(
-                limit=limits.get(session, usual),
-                running=running.get(session, 0),
-                is_alone=session in alone,
-                used_s=used.get(session, 0.0),
-                weight=weights.get(session, 1.0),
+                limits.get(session, usual),
+                running.get(session, 0),
+                session in alone,
+                used.get(session, 0.0),
+                weights.get(session, 1.0),
             )
-            for session in {*limits, *weights, *used, *running}
+            for session in {*limits, *weights, *used}
         }
         return Loads(Load(usual), known)

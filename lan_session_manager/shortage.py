@@ -31,9 +31,6 @@ class Later:
     def __init__(self) -> None:
         self._put: dict[str, _Put] = {}
 
-    def __len__(self) -> int:
-        return len(self._put)
-
     def put_off(self, task_id: str, now: float) -> float | None:
         """For how long that task is to wait this time; None: it has been tried as often as it may be."""
         tries = self._put[task_id].tries if task_id in self._put else 0
@@ -46,6 +43,10 @@ class Later:
     def waits(self, task_id: str, now: float) -> bool:
         """Whether that task is not to be tried yet."""
         return task_id in self._put and now < self._put[task_id].until
+
+    def waiting(self, now: float) -> frozenset[str]:
+        """The tasks that are not to be tried yet."""
+        return frozenset(task_id for task_id, put in self._put.items() if now < put.until)
 
     def forget(self, task_id: str) -> None:
         """That task has been started, or is no more."""

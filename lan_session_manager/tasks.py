@@ -18,6 +18,7 @@ from lan_session_manager.errors import (
     IllegalMoveError,
     InvalidInputError,
     LSMError,
+    NoSandboxError,
     NotFoundError,
     QueueFullError,
     RunsHereError,
@@ -86,8 +87,12 @@ class Tasks:
 
     def check(self, request: Request, session_id: str | None) -> NewTask:
         """What the request makes as a task of a session; None: of one that is not there yet. See `requests.checked`."""
-        allowed = allowance_of(self._store.read, self._settings, session_id)
-        return checked(request, allowed, self._settings, self._clock())
+        return self.check_all([request], session_id)[0]
+
+    def check_all(self, requests: Sequence[Request], session_id: str | None) -> list[NewTask]:
+        """The same of several."""
+        allowed, now = allowance_of(self._store.read, self._settings, session_id), self._clock()
+        return [checked(request, allowed, self._settings, now) for request in requests]
 
     def submit(self, session_id: str, request: Request) -> Future[TaskRecord]:
         """Accept a task of a live session; with a key that the session has used, give the task of then.
@@ -115,7 +120,7 @@ class Tasks:
         `check` and `batches.ordered`; the future like that of `submit`.
         """
         order = ordered(items)
-        new = [self.check(item.request, session_id) for item in items]
+        new = self.check_all([item.request for item in items], session_id)
 
         def job(tx: Transaction) -> list[TaskRecord]:
             bound = self._open(tx, session_id)
@@ -154,10 +159,12 @@ class Tasks:
 
         return self._store.write(job)
 
-    def bulk(self, session_id: str, action: BulkAction, task_ids: Sequence[str]) -> Future[list[TaskRecord | LSMError]]:
+    def bulk(
+        self, session_id: str, action: BulkAction, task_ids: Sequence[str], *, has_sandbox: bool = True
+    ) -> Future[list[TaskRecord | LSMError]]:
         """Cancel, delete or run again many tasks of a session; gives for each the task, or why not.
 
-        What cannot be done for one does not hold up the others.
+        What cannot be done for one does not hold up the others. Without a sandbox nothing that needs one runs again.
         """
 
         def one(tx: Transaction, task_id: str) -> TaskRecord:
@@ -172,19 +179,25 @@ class Tasks:
                     return task
                 case BulkAction.RERUN:
                     new = self.check(again(task), session_id)
+                    if new.runner in runners.SANDBOXED and not has_sandbox:
+                        raise NoSandboxError
                     bound = self._open(tx, session_id)
                     if tx.queued_count(session_id) >= bound:
                         raise QueueFullError(bound=bound)
                     return self._accepted(tx, session_id, new, self._clock(), {})
 
         def job(tx: Transaction) -> list[TaskRecord | LSMError]:
-            found: list[TaskRecord | LSMError] = []
-            for task_id in task_ids:
+            found: dict[int, TaskRecord | LSMError] = {}
+            places = list(range(len(task_ids)))
+            order = places
+            if action is BulkAction.CANCEL:  # the newest first: what waits for another one is not to end by its end
+                order = sorted(places, key=lambda place: _seq(tx.task_of(session_id, task_ids[place])), reverse=True)
+            for place in order:
                 try:
-                    found.append(one(tx, task_id))
+                    found[place] = one(tx, task_ids[place])
                 except LSMError as error:
-                    found.append(error)
-            return found
+                    found[place] = error
+            return [found[place] for place in places]
 
         return self._store.write(job)
 
@@ -202,9 +215,8 @@ class Tasks:
         if new.idempotency_key is not None and (known := tx.task_of_key(session_id, new.idempotency_key)):
             return known
         depends_on = tuple(dict.fromkeys(ids.get(other, other) for other in new.depends_on))
-        for other in depends_on:
-            if tx.task_of(session_id, other) is None:
-                raise InvalidInputError(what=f"There is no task {shown(other)} of this session to wait for.")
+        if depends_on and (missing := tx.not_of(session_id, depends_on)) is not None:
+            raise InvalidInputError(what=f"There is no task {shown(missing)} of this session to wait for.")
         return tx.add_numbered_task(session_id, replace(new, depends_on=depends_on), now)
 
     def cancel(self, task_id: str, reason: Reason) -> Future[TaskRecord]:
@@ -229,7 +241,12 @@ class Tasks:
         """
 
         def job(tx: Transaction) -> TaskRecord:
-            attempt, now = _known(tx, task_id).attempt, self._clock()
+            task, now = _known(tx, task_id), self._clock()
+            attempt = task.attempt
+            if task.state is TaskState.QUEUED and (task.open_dependencies or (task.start_after or 0) > now):
+                raise IllegalMoveError(  # somebody has given it another start in this moment
+                    subject=f"task {task_id}", wanted="running", expected="ready", actual="waiting"
+                )
             detail = "" if attempt == 1 else f"This is attempt {attempt}: the one before it was lost."
             return tx.move_task(task_id, TaskState.RUNNING, now, started_at=now, isolation=isolation, detail=detail)
 
@@ -347,6 +364,10 @@ def _lost(task: TaskRecord, end: Result) -> Result:
     if task.stop_reason is not None:
         return replace(end, reason=task.stop_reason)
     return replace(end, detail=f"{end.detail} {_HAD_RETRY if task.retries else _ASKED_FOR_NONE}".strip())
+
+
+def _seq(task: TaskRecord | None) -> int:
+    return task.seq if task else 0
 
 
 def _known(tx: Transaction, task_id: str) -> TaskRecord:

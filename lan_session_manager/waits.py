@@ -12,6 +12,8 @@ from lan_session_manager.store.records import TaskRecord
 DEPENDENCY = "dependency"
 START_AFTER = "start_after"
 WORKER = "worker"
+SHORTAGE = "shortage"
+SHORT = "The server was short of descriptors, memory or processes. The task is tried again by itself."
 
 
 def wait_of(
@@ -26,15 +28,20 @@ def wait_of(
         return DEPENDENCY, {"tasks": list(unmet)}
     if task.start_after is not None and task.start_after > now:
         return START_AFTER, {"until": datetime.fromtimestamp(task.start_after, UTC).isoformat()}
+    if task.detail == SHORT:
+        return SHORTAGE, {}
+    own = {"running": load.running, "may_run": load.limit}
     if placed is None:  # of the boxes' queue: perhaps it came in this moment
-        return (WORKER if task.runner == runners.SWARM else str(Wait.SLOT)), {}
+        if task.runner == runners.SWARM:
+            return WORKER, {}
+        return (str(Wait.OWN_LIMIT), own) if load.running >= load.limit else (str(Wait.SLOT), {})
     facts: dict[str, Any] = {
         "ahead": placed.position - 1,
         "estimate_s": None if starts_in is None else coarse(starts_in),
     }
     if placed.wait is Wait.OWN_LIMIT:
         # What was placed before it counts as running: it waits for these.
-        facts |= {"running": load.running, "may_run": load.limit}
+        facts |= own
         return (str(Wait.OWN_LIMIT if load.running >= load.limit else Wait.SLOT)), facts
     if placed.wait is Wait.MEMORY:
         facts |= {"memory_mb": task.memory_mb}

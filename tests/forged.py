@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from typing import Any, Self
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 METHODS = ("get", "head", "put", "post", "patch", "delete")
 PATIENCE_S = 30.0
@@ -29,6 +29,7 @@ class Operation:
     name: str  # "GET /api/task/{task_id}"
     body: bytes | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    query: str = ""  # with what has to be in it, from "?" on
 
     @property
     def method(self) -> str:
@@ -47,8 +48,8 @@ class Operation:
         return re.findall(r"{(\w+)}", self.path)
 
     def target(self, ids: Mapping[str, str]) -> str:
-        """The path with ids that are encoded already."""
-        return re.sub(r"{(\w+)}", lambda found: ids[found[1]], self.path)
+        """The path with ids that are encoded already, and the query."""
+        return re.sub(r"{(\w+)}", lambda found: ids[found[1]], self.path) + self.query
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,9 @@ def operations(document: Mapping[str, Any]) -> list[Operation]:
     found = [Operation(SOCKET, headers=UPGRADE)]
     for path, item in document["paths"].items():
         described = (method for method in METHODS if method in item)
-        found += [Operation(f"{method.upper()} {path}", *_body(document, item[method])) for method in described]
+        for method in described:
+            body, query = _body(document, item[method]), _query(document, item[method])
+            found.append(Operation(f"{method.upper()} {path}", *body, query))
         if "get" in item and "head" not in item:
             found.append(Operation(f"HEAD {path}"))
     return found
@@ -131,6 +134,12 @@ def _body(document: Mapping[str, Any], item: Mapping[str, Any]) -> tuple[bytes |
             return f"--forged\r\n{part}\r\n\r\nforged\r\n--forged--\r\n".encode(), headers
         return b"forged", headers
     return None, {}
+
+
+def _query(document: Mapping[str, Any], item: Mapping[str, Any]) -> str:
+    needed = [each for each in item.get("parameters", ()) if each["in"] == "query" and each.get("required")]
+    values = {each["name"]: _example(document, each.get("schema", {})) for each in needed}
+    return f"?{urlencode(values)}" if values else ""
 
 
 def _example(document: Mapping[str, Any], schema: Mapping[str, Any]) -> Any:

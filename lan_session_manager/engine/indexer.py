@@ -1,6 +1,6 @@
 """Has the logs of tasks counted before anybody asks where in them a byte or a line is.
 
-A large log costs a second a gigabyte to count. So what a running task prints is counted now and then, in a part of the
+A large log costs a second a gigabyte to count. So what a running task prints is counted now and then, in half of the
 time of one thread, and what is left at its end right after that; what is known is kept beside the log. Small logs are
 left alone: they are counted in milliseconds when somebody looks.
 """
@@ -17,11 +17,11 @@ from lan_session_manager.engine.readers import LogReaders
 
 _log = logging.getLogger(__name__)
 
-_LOOK_S = 2.0
+_LOOK_S = 1.0
 _MUCH = 16 * 1024 * 1024  # raw bytes that are worth it
 _STEP = 8 * 1024 * 1024  # some ten milliseconds, for which who reads the log waits
 _STEPS = 16  # for one log before the next has its turn
-_REST = 3  # times as long as a step took is rested after it
+_REST = 1  # times as long as a step took is rested after it
 
 
 class LogIndexer:

@@ -1,26 +1,24 @@
-"""One file of records, read by decoded offsets."""
+"""The format of a monitor's records: blocks of them as the bytes that they hold, and only counted."""
 
-import os
-from array import array
-from bisect import bisect_right
+import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from operator import itemgetter
-from pathlib import Path
 
 HEADER = 45
-_KINDS = {
+KINDS = {
     b" stdout F ": ("stdout", True),
     b" stdout P ": ("stdout", False),
     b" stderr F ": ("stderr", True),
     b" stderr P ": ("stderr", False),
 }
-_kind_of = itemgetter(slice(35, HEADER))
-_BLOCK = 64 * 1024  # read at once; the longest record has 8 KiB of payload
-_BLOCKS = 16  # given at once, unless they hold too many pieces
-_PIECES = 100
-_SPACING = 256 * 1024  # raw bytes between two entries of the index: 16 bytes of memory for each
+kind_of = itemgetter(slice(35, HEADER))
+# Records of one kind, without going back: several times faster than a look at each.
+_WHOLE_LINES = re.compile(rb"(?:.{35} std(?:out|err) F .*\n)*+")
+_PARTS_OF_LINES = re.compile(rb"(?:.{35} std(?:out|err) P .*\n)*+")
+_RUNS = 64  # of records of one kind, in a block for which that is worth it
 
 GAP = "gap"
 REMOVED = b"[This log was removed to make room: the logs of the session's tasks took all the space that they may.]\n"
@@ -46,133 +44,14 @@ class LogPiece:
     data: bytes
 
 
-@dataclass(frozen=True)
-class Place:
-    """The start of a record: its offset in the file, and the decoded offset there."""
-
-    raw: int
-    decoded: int
-
-
-_START = Place(0, 0)
-
-
-class RecordFile:
-    """The records in the file at `path`, which may grow, and may be replaced by another one.
-
-    For use from any thread, but from one at a time: reading moves the index. Nothing stays open between two calls.
-    Every call raises FileNotFoundError where there is no file.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._forget()
-
-    def read(self, after: int, limit: int) -> list[LogPiece]:
-        """What follows decoded offset `after`: at most `limit` bytes, and at most what some blocks of the file hold.
-
-        Consecutive bytes of one stream are one piece. An empty list, and only that, means that there is no more now.
-        """
-        pieces: list[LogPiece] = []
-        fd = self._open()
-        try:
-            place, blocks = self._nearest(after), 0
-            while blocks < _BLOCKS and len(pieces) < _PIECES and (block := _block(fd, place.raw)):
-                runs = _decode(block)
-                end = self._pass(place, block, runs)
-                if end.decoded > after:
-                    blocks += 1
-                    _add(pieces, cut(runs, place.decoded, after, limit))
-                    limit -= pieces[-1].next - after
-                    after = pieces[-1].next
-                    self._here = end if after == end.decoded else place
-                    if not limit:
-                        break
-                place = end
-            return pieces
-        finally:
-            os.close(fd)
-
-    def end(self) -> Place:
-        """Where the next record will start. Only what was not seen before is looked at."""
-        fd = self._open()
-        try:
-            place = self._front
-            while block := _block(fd, place.raw):
-                place = self._pass(place, block, _decode(block))
-            return place
-        finally:
-            os.close(fd)
-
-    def ends_a_line(self) -> bool:
-        """Whether the last record ends with a line feed of the task's own; so does a file without a record."""
-        end = self.end().raw
-        fd = self._open()
-        try:
-            start = max(0, end - _BLOCK)
-            last = os.pread(fd, end - start, start).removesuffix(b"\n").rpartition(b"\n")[2]
-        finally:
-            os.close(fd)
-        return not last or _KINDS.get(_kind_of(last), ("", False))[1]
-
-    def _forget(self) -> None:
-        self._identity: tuple[int, int, bytes] | None = None
-        self._raws, self._decodeds = array("Q", [0]), array("Q", [0])
-        self._front = _START  # as far as anybody has read
-        self._here = _START  # where the reader who goes on in order goes on
-
-    def _open(self) -> int:
-        """The file for reading; what is known of another file of that name is forgotten."""
-        try:
-            fd = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-        except FileNotFoundError:
-            self._forget()
-            raise
-        try:
-            info = os.fstat(fd)
-            # An inode number is used again: the time in the first header tells two files apart that share one.
-            identity = (info.st_dev, info.st_ino, os.pread(fd, HEADER, 0))
-            if info.st_size < self._front.raw or (self._front.raw and identity != self._identity):
-                self._forget()
-            self._identity = identity
-        except BaseException:
-            os.close(fd)
-            raise
-        return fd
-
-    def _nearest(self, after: int) -> Place:
-        """The last known start of a record at or before decoded offset `after`."""
-        at = bisect_right(self._decodeds, after) - 1
-        known = (self._front, self._here, Place(self._raws[at], self._decodeds[at]))
-        return max((place for place in known if place.decoded <= after), key=lambda place: place.decoded)
-
-    def _pass(self, place: Place, block: bytes, runs: Sequence[tuple[str, bytes]]) -> Place:
-        """The place after a block, entered in the index where that is due."""
-        end = Place(place.raw + len(block), place.decoded + sum(len(data) for _, data in runs))
-        if end.raw > self._front.raw:
-            self._front = end
-            if end.raw - self._raws[-1] >= _SPACING:
-                self._raws.append(end.raw)
-                self._decodeds.append(end.decoded)
-        return end
-
-
-def _block(fd: int, raw: int) -> bytes:
-    """Whole lines from `raw` on; empty while the monitor has not finished the next one."""
-    chunk = os.pread(fd, _BLOCK, raw)
-    end = chunk.rfind(b"\n") + 1
-    # A full block without a line feed cannot be a record: it is passed over.
-    return chunk[:end] if end or len(chunk) < _BLOCK else chunk
-
-
-def _decode(block: bytes) -> list[tuple[str, bytes]]:
+def decode(block: bytes) -> list[tuple[str, bytes]]:
     """The (stream, bytes) of a block of whole lines, no two in a row of one stream; lines without a header left out."""
     lines = block.split(b"\n")
     if not lines[-1]:
         lines.pop()
     runs: list[tuple[str, list[bytes]]] = []
-    for mark, group in groupby(lines, _kind_of):
-        kind = _KINDS.get(mark)
+    for mark, group in groupby(lines, kind_of):
+        kind = KINDS.get(mark)
         if kind is None:
             continue
         stream, full = kind
@@ -186,12 +65,44 @@ def _decode(block: bytes) -> list[tuple[str, bytes]]:
     return [(stream, data) for stream, parts in runs if (data := b"".join(parts))]
 
 
-def _add(pieces: list[LogPiece], more: list[LogPiece]) -> None:
-    """Add the pieces that follow, with no two in a row of one stream."""
-    if pieces and pieces[-1].stream == more[0].stream:
-        last, first = pieces.pop(), more.pop(0)
-        pieces.append(LogPiece(last.after, first.next, last.stream, last.data + first.data))
-    pieces += more
+def measure(block: bytes) -> tuple[int, int]:
+    """How many bytes a block of whole lines holds decoded, and how many line feeds among them: what `decode` gives."""
+    lines, partial, at = block.count(b"\n"), 0, 0
+    for _ in range(_RUNS):
+        at = _end_of(_WHOLE_LINES, block, at)
+        if at == len(block):
+            return at - HEADER * lines - partial, lines - partial
+        end = _end_of(_PARTS_OF_LINES, block, at)
+        if end == at:
+            break
+        partial += block.count(b"\n", at, end)
+        at = end
+    kinds = Counter(map(kind_of, block.split(b"\n")[:lines]))
+    if kinds.keys() <= KINDS.keys() and block.endswith(b"\n"):
+        partial = kinds[b" stdout P "] + kinds[b" stderr P "]
+        return len(block) - HEADER * lines - partial, lines - partial
+    runs = decode(block)
+    return sum(len(data) for _, data in runs), sum(data.count(b"\n") for _, data in runs)
+
+
+def is_plain(block: bytes) -> bool:
+    """Whether all of a block are records that each hold a line with its line feed."""
+    return _end_of(_WHOLE_LINES, block, 0) == len(block)
+
+
+def whole_lines(block: bytes) -> bytes:
+    """The block without the last records if they begin a line; nothing if these are many."""
+    for _ in range(_RUNS):
+        last = block.rfind(b"\n", 0, -1) + 1
+        if KINDS.get(block[last + HEADER - 10 : last + HEADER], ("", False))[1]:
+            return block
+        block = block[:last]
+    return b""
+
+
+def _end_of(pattern: re.Pattern[bytes], block: bytes, at: int) -> int:
+    found = pattern.match(block, at)
+    return found.end() if found else at
 
 
 def cut(runs: Sequence[tuple[str, bytes]], start: int, after: int, limit: int) -> list[LogPiece]:

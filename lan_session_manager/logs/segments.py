@@ -9,6 +9,8 @@ beginning and those is the gap. A segment whose number is not the next one comes
 much they held is then known only from what the monitor has read, and where even that is not known the name ends with
 ".x". Names are the only record, and each is made in one step: a server may die between any two.
 
+Beside a large one stands its index (see `index`), which goes with it.
+
 Four segments exist at most, even while no server runs: the beginning, the two that a server had linked when it died,
 and the present one.
 """
@@ -21,7 +23,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from lan_session_manager.logs.records import HEADER, RecordFile
+from lan_session_manager.logs.files import RecordFile
+from lan_session_manager.logs.records import HEADER
 
 _MOST = 4
 _SPARE = 16  # a sixteenth of the bound is for the rounding of files to blocks and for the records beside the log
@@ -48,9 +51,15 @@ def segment_bytes(bound: int) -> int:
     return max(_LEAST, (bound - bound // _SPARE) // _MOST)
 
 
+def index_path(path: Path) -> Path:
+    """Where the index of a file of the log is kept: `index` for `log`, `index.<number>` for a segment."""
+    return path.with_name(".".join(["index", *path.name.split(".")[1:2]]))
+
+
 def keep_beginning(directory: Path) -> None:
-    """Keep the first segment of the log in `directory`; before the task starts."""
-    os.link(directory / "log", directory / "log.0.0")
+    """Keep the first segment of the log in `directory`, unless it has one; before the task starts."""
+    if not kept(directory):
+        os.link(directory / "log", directory / "log.0.0")
 
 
 def kept(directory: Path) -> list[Segment]:
@@ -115,12 +124,18 @@ def tend(directory: Path, known: Known) -> bool:
     return False
 
 
+def drop_middle(directory: Path) -> list[Segment]:
+    """Let go of what lies between the beginning and the last two segments; gives what is kept then."""
+    return _with_one_gap(kept(directory))
+
+
 def _with_one_gap(segments: list[Segment]) -> list[Segment]:
     """What is kept, without what lies between two gaps."""
     last = segments[-1]
     for segment in segments[1:-1]:
         if segment.number < last.number - 1:
             segment.path.unlink(missing_ok=True)
+            index_path(segment.path).unlink(missing_ok=True)
     return [segment for segment in segments if segment.number >= last.number - 1 or segment.number == 0]
 
 
@@ -135,6 +150,7 @@ def _next(directory: Path, segments: list[Segment], known: Known) -> Segment | N
         number = last.number + (1 if known.begun() == 1 else 2)
         for middle in segments[1:-1]:  # before there is one more
             middle.path.unlink(missing_ok=True)
+            index_path(middle.path).unlink(missing_ok=True)
         new = directory / f"log.{number}"
         try:
             os.link(log, new)
@@ -151,7 +167,7 @@ def _next(directory: Path, segments: list[Segment], known: Known) -> Segment | N
 def _placed(new: Segment, before: Segment, known: Known) -> Segment:
     """The segment with its offset, in its name as well. `before` is the last that was kept when it began."""
     is_exact = new.number <= _UNCUT or known.is_read()
-    end = (before.offset or 0) + (RecordFile(before.path).end().decoded if is_exact else _at_most(before.path))
+    end = (before.offset or 0) + (_counted(before.path) if is_exact else _at_most(before.path))
     if new.number == before.number + 1:
         offset, unknown = end, before.unknown
     else:
@@ -163,6 +179,15 @@ def _placed(new: Segment, before: Segment, known: Known) -> Segment:
     path = new.path.with_name(f"log.{new.number}.{offset}{'.x' if unknown else ''}")
     new.path.rename(path)
     return Segment(path, new.number, offset, unknown)
+
+
+def _counted(path: Path) -> int:
+    """How many bytes a file of records, to which nothing is added any more, holds decoded."""
+    file = RecordFile(path, index_path(path))
+    decoded = file.end().decoded
+    with contextlib.suppress(OSError):  # it is only for who looks later
+        file.save()
+    return decoded
 
 
 def _at_most(path: Path) -> int:

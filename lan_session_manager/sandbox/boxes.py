@@ -34,6 +34,7 @@ _MEANINGS = (
     ("resource temporarily unavailable", "the session has as many processes as it may have: let a task end first"),
     ("cannot allocate memory", "the session uses all the memory that it may: let a task end first"),
     ("no space left on device", "the server's disk is full"),
+    ("read-only file system", "the server's disk cannot be written to"),
     ("did not answer", "the server is too busy to make a box"),
 )
 
@@ -116,6 +117,7 @@ class Boxes:
             (self._run, 0o755),  # the runtime passes here as a user of the box's own range
             (self._run / "state", 0o700),
             (self._run / "bundles", 0o700),
+            (self._run / "ends", 0o700),
             (self._run / "layers", 0o755),
         ):
             directory.mkdir(exist_ok=True)
@@ -123,8 +125,8 @@ class Boxes:
         boot_file.write_text(boot)
 
     def files(self, box_id: str) -> BoxFiles:
-        """The files of a box on disk, whether or not it exists."""
-        return BoxFiles(self._kept / box_id)
+        """The files of a box, whether or not it exists."""
+        return BoxFiles(self._kept / box_id, self._run / "ends" / box_id)
 
     def create(self, box: Box, at_most_s: int) -> Monitored:
         """Make a box up to the point where its program would begin. Raises SandboxError; nothing of it is left then."""
@@ -203,6 +205,10 @@ class Boxes:
         except SandboxError as error:
             _log.warning("box %s is not removed: %s", box_id, error)
         shutil.rmtree(self._run / "bundles" / box_id, ignore_errors=True)
+
+    def forget_spare(self, box_id: str) -> None:
+        """Remove the exit code of a box that is kept in memory, once it is kept elsewhere."""
+        shutil.rmtree(self.files(box_id).spare, ignore_errors=True)
 
     def known(self) -> set[str]:
         """The boxes that exist on this host, running or not."""

@@ -5,6 +5,7 @@ log and then the exit file. All its files of one box are in the box's own direct
 """
 
 import contextlib
+import errno
 import json
 import os
 import select
@@ -29,9 +30,14 @@ TIMED_OUT = -1  # the exit code that it writes for a box that it stopped itself
 
 @dataclass(frozen=True)
 class BoxFiles:
-    """The files of one box on disk: they are there until the task is forgotten, through restarts of server and host."""
+    """The files of one box: on disk until the task is forgotten, through restarts of server and host.
+
+    But for `spare`, which is in memory: there the monitor writes the exit code first, as the disk may be full, or not
+    to be written to, when the box ends. It is there until the host restarts or somebody removes it.
+    """
 
     directory: Path
+    spare: Path
 
     @property
     def log(self) -> Path:
@@ -50,7 +56,7 @@ class BoxFiles:
 
     def make(self) -> None:
         """Make the directories."""
-        for directory in (self.directory, self.exits):
+        for directory in (self.directory, self.exits, self.spare):
             directory.mkdir(exist_ok=True, mode=0o700)
 
     def exit_code(self) -> tuple[int, float] | None:
@@ -58,9 +64,10 @@ class BoxFiles:
 
         None: the box has not ended, or its monitor died before it.
         """
-        with contextlib.suppress(FileNotFoundError, StopIteration, ValueError):
-            file = next(entry for entry in self.exits.iterdir() if not entry.name.startswith("."))
-            return int(file.read_text()), file.stat().st_mtime
+        for directory in (self.exits, self.spare):
+            with contextlib.suppress(OSError, StopIteration, ValueError):
+                file = next(entry for entry in directory.iterdir() if entry.name in (self.directory.name, "exit"))
+                return int(file.read_text()), file.stat().st_mtime
         return None
 
 
@@ -97,6 +104,7 @@ def create(
         *("--runtime", str(runtime.path), *(f"--runtime-arg={word}" for word in runtime.arguments)),
         *("--bundle", str(bundle), "--conmon-pidfile", str(files.monitor_pid)),
         *("--container-pidfile", str(files.directory / "box.pid"), "--exit-dir", str(files.exits)),
+        *("--persist-dir", str(files.spare)),  # it gets the exit code as well, before the other one
         # The log is named within the working directory, because a colon in its path would end it.
         *("--log-path", f"k8s-file:{files.log.name}", "--log-size-max", str(segments.segment_bytes(log_bytes))),
         "--no-sync-log",  # else every segment would have to be on the disk before the task goes on
@@ -107,7 +115,8 @@ def create(
         monitor_pid = int(files.monitor_pid.read_text())
     except (OSError, ValueError) as error:
         _give_up(files)
-        raise SandboxError(f"the monitor did not start: {error}") from error
+        is_full = os.statvfs(files.directory).f_bavail == 0  # then it ends without a word
+        raise SandboxError(f"the monitor did not start: {os.strerror(errno.ENOSPC) if is_full else error}") from error
     box_pid = told.get("data")
     if not isinstance(box_pid, int) or box_pid <= 0:
         raise SandboxError(str(told.get("message") or "the runtime gave no reason"))

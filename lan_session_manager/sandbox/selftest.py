@@ -36,6 +36,7 @@ _ROOMY_GROUP = GroupLimits(memory_bytes=1024 * _MB, pids=256, cpu_cores=64.0)
 _PYTHON = "/usr/bin/python3"
 _PATIENCE_S = 10.0
 _LOOK_S = 0.02
+_OWN = "selftest-"  # what all names begin with that it gives
 _WORDS = 300  # characters of a runtime's message: some tell a long story
 _WATCHED = ("/", "/usr", _PYTHON, "/etc/passwd", "/shared")
 _GROUPS = ("a", "m", "c")  # a for all, m with little memory, c with little of the processor
@@ -87,12 +88,26 @@ def run_self_test(boxes: Boxes) -> SelfTest:
     """
     try:
         version = boxes.runtime.version()
+        _remove_remains(boxes)
         with _Trial(boxes) as trial:
             checks = trial.checks()
     except (SandboxError, OSError) as error:
         # The owner needs the words of the runtime itself, which a task's owner does not get.
         return _failed(boxes.runtime.path.name, " ".join(str(error.__cause__ or error).split())[:_WORDS])
     return SelfTest(_line(version, boxes.cgroups.version, checks), checks)
+
+
+def _remove_remains(boxes: Boxes) -> None:
+    """Remove what is left of a self-test whose server was killed in the middle of it."""
+    for box_id in boxes.known():
+        if box_id.startswith(_OWN):
+            boxes.remove(box_id)
+    for place in (boxes.state_dir, boxes.files(_OWN).directory.parent, boxes.run_dir):
+        for path in place.glob(f"{_OWN}*"):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
 
 def _failed(runtime: str, why: str) -> SelfTest:
@@ -126,7 +141,7 @@ class _Trial:
     def __init__(self, boxes: Boxes) -> None:
         self._boxes = boxes
         self._mark = secrets.token_hex(8)
-        self._directory = boxes.state_dir / f"selftest-{self._mark}"
+        self._directory = boxes.state_dir / f"{_OWN}{self._mark}"
         self._uid_base = user_range(last_slot())
 
     def __enter__(self) -> "_Trial":
@@ -252,7 +267,7 @@ class _Trial:
     ) -> Iterator[tuple[Box, int]]:
         """A box in which a program runs, and a descriptor of its monitor."""
         box = Box(
-            box_id=f"selftest-{secrets.token_hex(8)}",
+            box_id=f"{_OWN}{secrets.token_hex(8)}",
             group=self._group(group),
             argv=(_PYTHON, "-I", "-S", "-c", program, *args),
             env={"LANG": "C.UTF-8"},
@@ -274,10 +289,11 @@ class _Trial:
             if monitor_fd is not None:
                 os.close(monitor_fd)
             self._boxes.remove(box.box_id)
+            self._boxes.forget_spare(box.box_id)
             shutil.rmtree(self._boxes.files(box.box_id).directory, ignore_errors=True)
 
     def _group(self, name: str) -> str:
-        return f"selftest-{self._mark}-{name}"
+        return f"{_OWN}{self._mark}-{name}"
 
 
 def _is_locked(path: str) -> bool:
@@ -295,7 +311,7 @@ def _is_locked(path: str) -> bool:
 @contextmanager
 def _victims(directory: Path, mark: str) -> Iterator[tuple[str, str, str]]:
     """A file that everybody on the host may read, a TCP port and an abstract socket: its path, number and name."""
-    secret = directory / f"selftest-{mark}"
+    secret = directory / f"{_OWN}{mark}"
     with (
         socket.create_server(("127.0.0.1", 0)) as tcp,
         socket.socket(socket.AF_UNIX) as abstract,

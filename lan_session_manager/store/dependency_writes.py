@@ -19,8 +19,9 @@ class DependencyWrites(EventWrites):
         One that has completed is waited for no more. After one that has ended otherwise it is cancelled at once: it
         makes no difference whether that was a moment before or after.
         """
-        for other in depends_on:
-            self._connection.execute("INSERT OR IGNORE INTO dependencies VALUES (?, ?)", (task.id, other))
+        self._connection.executemany(
+            "INSERT OR IGNORE INTO dependencies VALUES (?, ?)", [(task.id, other) for other in depends_on]
+        )
         self._connection.execute(
             """UPDATE tasks SET open_dependencies = (
                    SELECT count(*) FROM dependencies JOIN tasks AS other ON other.id = depends_on

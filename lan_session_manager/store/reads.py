@@ -1,13 +1,16 @@
 """The questions that are asked of the database, by name."""
 
+from lan_session_manager.store.dependency_reads import DependencyReads
 from lan_session_manager.store.device_reads import DeviceReads
 from lan_session_manager.store.event_reads import EventReads
+from lan_session_manager.store.list_reads import ListReads
 from lan_session_manager.store.session_reads import SessionReads
 from lan_session_manager.store.task_reads import TaskReads
 
 
-class Reads(SessionReads, DeviceReads, TaskReads, EventReads):
-    """Reads over one connection, for one thread. Each method is one statement, and so one consistent view.
+class Reads(SessionReads, DeviceReads, TaskReads, DependencyReads, ListReads, EventReads):
+    """Reads over one connection, for one thread. Each method is one statement, and so one consistent view;
+    a page of the list alone is made of several.
 
     Each raises BusyError or StorageError where the file cannot be read.
     """

@@ -24,6 +24,8 @@ class EventKind(StrEnum):
     SESSION_RESUMED = "session_resumed"
     SESSION_EXPIRED = "session_expired"
     SESSION_ENDED = "session_ended"
+    SESSION_TRASHED = "session_trashed"
+    SESSION_RESTORED = "session_restored"
     TASK_SUBMITTED = "task_submitted"
     TASK_STARTED = "task_started"
     TASK_COMPLETED = "task_completed"
@@ -50,6 +52,7 @@ class SessionRecord:
     last_activity: float
     next_number: int
     total_tasks: int
+    trashed_at: float | None = None  # since when it is in the trash
 
     @property
     def namespace(self) -> str:

@@ -107,10 +107,32 @@ class SessionReads(Connected):
         row = self._one("SELECT count(*) AS n FROM sessions WHERE state <> 'ended'")
         return int(row["n"]) if row else 0
 
+    def oldest_activity(self) -> list[tuple[str, float]]:
+        """(session id, noted activity) of the live sessions without a queued or running task."""
+        rows = self._all(
+            """SELECT id, last_activity FROM sessions WHERE state = 'live' AND NOT EXISTS (
+                   SELECT 1 FROM tasks WHERE session_id = sessions.id AND state IN ('queued', 'running'))"""
+        )
+        return [(row["id"], row["last_activity"]) for row in rows]
+
+    def expired_before(self, moment: float) -> list[SessionRecord]:
+        """Expired sessions that nobody was in since that moment, and those in the trash; longest ago first."""
+        rows = self._all(
+            f"""{SESSION} WHERE state = 'expired' AND (last_activity < ? OR trashed_at IS NOT NULL)
+                ORDER BY last_activity""",
+            moment,
+        )
+        return [session_of_row(row) for row in rows]
+
+    def ended_with_rows(self) -> list[SessionRecord]:
+        """Sessions that came from the trash to their end, and of which not everything has been removed yet."""
+        rows = self._all(f"{SESSION} WHERE state = 'ended' AND trashed_at IS NOT NULL")
+        return [session_of_row(row) for row in rows]
+
     def idle_sessions(self, before: float) -> list[SessionRecord]:
         """Live sessions without activity since `before` and without a queued or running task."""
         rows = self._all(
-            f"""{SESSION} WHERE state = 'live' AND last_activity < ? AND NOT EXISTS (
+            f"""{SESSION} WHERE state = 'live' AND last_activity <= ? AND NOT EXISTS (
                 SELECT 1 FROM tasks WHERE session_id = sessions.id AND state IN ('queued', 'running'))""",
             before,
         )

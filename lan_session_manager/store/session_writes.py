@@ -41,9 +41,54 @@ class SessionWrites(EventWrites):
         """Move a session to another state, with its event. Raises IllegalMoveError."""
         session = self._known_session(session_id)
         check_session_move(session_id, session.state, wanted)
-        self._connection.execute("UPDATE sessions SET state = ? WHERE id = ?", (wanted, session_id))
+        # Who comes back takes the session out of the trash; of one that is over it stays noted.
+        keeps = "" if wanted is SessionState.ENDED else ", trashed_at = NULL"
+        self._connection.execute(f"UPDATE sessions SET state = ?{keeps} WHERE id = ?", (wanted, session_id))
         self.add_event(now, _SESSION_EVENT[wanted], session_id, None)
         return self._known_session(session_id)
+
+    def trash_session(self, session_id: str, now: float) -> None:
+        """Note that a session is in the trash, with its event."""
+        self._connection.execute("UPDATE sessions SET trashed_at = ? WHERE id = ?", (now, session_id))
+        self.add_event(now, EventKind.SESSION_TRASHED, session_id, None)
+
+    def restore_session(self, session_id: str, now: float) -> None:
+        """Note that a session is out of the trash, and is kept as if somebody had been there now, with its event."""
+        self._connection.execute(
+            "UPDATE sessions SET trashed_at = NULL, last_activity = ? WHERE id = ?", (now, session_id)
+        )
+        self.add_event(now, EventKind.SESSION_RESTORED, session_id, None)
+
+    def remove_what_was_of(self, session_id: str) -> None:
+        """Remove the rows of a session that is over but its own, so that its name is never given again.
+
+        A device that is a guest elsewhere has its home there from now on.
+        """
+        self._connection.execute(
+            "UPDATE devices SET home_session_id = session_id WHERE home_session_id = ?1 AND session_id <> ?1",
+            (session_id,),
+        )
+        for table in ("bindings", "former_bindings", "devices", "session_limits", "shares", "events"):
+            self._connection.execute(f"DELETE FROM {table} WHERE session_id = ?", (session_id,))
+        self._connection.execute("UPDATE sessions SET trashed_at = NULL WHERE id = ?", (session_id,))
+
+    def prune_events(self, before: float, most: int, at_once: int) -> int:
+        """Remove events from before that moment, and of a session those beyond its newest `most`; `at_once` at most.
+
+        The newest event of each session stays, as the next one is numbered after it, and so does the newest of all.
+        """
+        gone = self._connection.execute(
+            """DELETE FROM events WHERE id IN (
+                   SELECT events.id FROM events LEFT JOIN (
+                       SELECT session_id, max(number) AS newest FROM events WHERE session_id IS NOT NULL
+                       GROUP BY session_id) AS last ON last.session_id = events.session_id
+                   WHERE events.id < (SELECT max(id) FROM events)
+                       AND (last.newest IS NULL OR number < last.newest)
+                       AND (at < ?1 OR number <= last.newest - ?2)
+                   LIMIT ?3)""",
+            (before, most, at_once),
+        )
+        return gone.rowcount
 
     def remove_unused_session(self, session_id: str) -> bool:
         """Remove an expired session that was only looked at, with its devices; gives whether it was one.

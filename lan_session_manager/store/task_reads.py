@@ -6,7 +6,7 @@ from lan_session_manager.store.connected import Connected
 from lan_session_manager.store.records import LeaseRecord, TaskRecord
 from lan_session_manager.store.rows import TASK, task_of_row
 
-LOOKED_AT = 20_000  # tasks, at most, in which a text is searched for at once
+_READY = "state = 'queued' AND open_dependencies = 0 AND session_id IS NOT NULL"  # as the index `tasks_ready` has it
 
 
 class TaskReads(Connected):
@@ -31,6 +31,11 @@ class TaskReads(Connected):
         """The task that the session submitted with that key."""
         row = self._one(f"{TASK} WHERE session_id = ? AND idempotency_key = ?", session_id, idempotency_key)
         return task_of_row(row) if row else None
+
+    def task_ids_of(self, session_id: str, most: int) -> list[str]:
+        """So many ids of the session's tasks."""
+        rows = self._all("SELECT id FROM tasks WHERE session_id = ? ORDER BY seq LIMIT ?", session_id, most)
+        return [row["id"] for row in rows]
 
     def live_tasks_of(self, session_id: str) -> list[TaskRecord]:
         """The session's queued and running tasks, newest first."""
@@ -63,34 +68,6 @@ class TaskReads(Connected):
         )
         return [task_of_row(row) for row in rows]
 
-    def tasks_page(
-        self, session_id: str, before: int, most: int, *, states: Sequence[str] = (), text: str = ""
-    ) -> tuple[list[TaskRecord], int | None]:
-        """`most` tasks of the session with a `seq` below `before`, newest first, and from where to go on.
-
-        With `states` of these alone; with `text` of those alone that have it in their id, description or command, for
-        which so many tasks at most are looked at as `LOOKED_AT` says: there may be more even where none was found.
-        """
-        marks = ", ".join("?" * len(states))
-        where = f"AND state IN ({marks}) " if states else ""
-        inner = f"SELECT seq FROM tasks WHERE session_id = ? AND seq < ? {where}ORDER BY seq DESC LIMIT ?"
-        if not text:
-            rows = self._all(f"{TASK} WHERE seq IN ({inner}) ORDER BY seq DESC", session_id, before, *states, most)
-            return [task_of_row(row) for row in rows], rows[-1]["seq"] if len(rows) == most else None
-        like = "%" + text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
-        escaped = "LIKE ? ESCAPE '\\'"
-        rows = self._all(
-            f"""{TASK} WHERE seq IN ({inner}) AND (id {escaped} OR description {escaped} OR command {escaped})
-                ORDER BY seq DESC LIMIT ?""",
-            session_id, before, *states, LOOKED_AT, like, like, like, most,
-        )  # fmt: skip
-        if len(rows) == most:
-            return [task_of_row(row) for row in rows], rows[-1]["seq"]
-        last = self._one(
-            f"SELECT min(seq) AS seq, count(*) AS n FROM ({inner})", session_id, before, *states, LOOKED_AT
-        )
-        return [task_of_row(row) for row in rows], last["seq"] if last and last["n"] == LOOKED_AT else None
-
     def queued_count(self, session_id: str) -> int:
         """How many of the session's tasks wait."""
         row = self._one("SELECT count(*) AS n FROM tasks WHERE session_id = ? AND state = 'queued'", session_id)
@@ -111,22 +88,39 @@ class TaskReads(Connected):
         )
         return [(*tuple(row)[:6], bool(row["parallel_safe"])) for row in rows]
 
-    def waiting_heads(
-        self, runners: Sequence[str], now: float, most: int
-    ) -> list[tuple[int, str, str, int, float, int, bool]]:
-        """The same, of each session the first `most` in the order of its own queue alone."""
+    def heads(self, runners: Sequence[str], now: float) -> list[tuple[str, int]]:
+        """(session id, seq of the first task of its queue) of each session that has such tasks as `waiting` gives."""
         marks = ", ".join("?" * len(runners))
         rows = self._all(
-            f"""SELECT * FROM (
-                    SELECT seq, id, session_id, memory_mb, time_s, priority, parallel_safe, row_number() OVER (
-                        PARTITION BY session_id ORDER BY priority DESC, seq) AS place
-                    FROM tasks WHERE state = 'queued' AND session_id IS NOT NULL AND runner IN ({marks})
-                        AND open_dependencies = 0 AND (start_after IS NULL OR start_after <= ?)
-                ) WHERE place <= ? ORDER BY seq""",
+            # From session to session by the index, however many tasks each has.
+            f"""WITH RECURSIVE queues (id) AS (
+                    SELECT min(session_id) FROM tasks WHERE {_READY}
+                    UNION ALL
+                    SELECT (SELECT min(session_id) FROM tasks WHERE {_READY} AND session_id > queues.id)
+                    FROM queues WHERE queues.id IS NOT NULL
+                ), firsts AS (
+                    SELECT id, (
+                        SELECT seq FROM tasks INDEXED BY tasks_ready
+                        WHERE {_READY} AND session_id = queues.id AND runner IN ({marks})
+                            AND (start_after IS NULL OR start_after <= ?)
+                        ORDER BY priority DESC, seq LIMIT 1
+                    ) AS seq FROM queues WHERE id IS NOT NULL
+                ) SELECT id, seq FROM firsts WHERE seq IS NOT NULL""",
             *runners,
             now,
-            most,
         )
+        return [(row[0], row[1]) for row in rows]
+
+    def queues_of(
+        self, session_ids: Sequence[str], runners: Sequence[str], now: float, most: int
+    ) -> list[tuple[int, str, str, int, float, int, bool]]:
+        """The same as `waiting`, of each of these sessions the first `most` in the order of its own queue alone."""
+        marks = ", ".join("?" * len(runners))
+        sql = f"""SELECT seq, id, session_id, memory_mb, time_s, priority, parallel_safe
+                  FROM tasks INDEXED BY tasks_ready
+                  WHERE {_READY} AND session_id = ? AND runner IN ({marks})
+                      AND (start_after IS NULL OR start_after <= ?) ORDER BY priority DESC, seq LIMIT ?"""
+        rows = (row for session in session_ids for row in self._all(sql, session, *runners, now, most))
         return [(*tuple(row)[:6], bool(row["parallel_safe"])) for row in rows]
 
     def running_facts(self, runners: Sequence[str]) -> list[tuple[str, str, float, bool]]:
@@ -164,31 +158,10 @@ class TaskReads(Connected):
         rows = self._all(f"SELECT id, command FROM tasks WHERE id IN ({marks})", *task_ids)
         return {row["id"]: row["command"] for row in rows}
 
-    def unmet_dependencies(self, task_ids: Sequence[str]) -> dict[str, list[str]]:
-        """Of what these tasks wait for what has not completed."""
-        marks = ", ".join("?" * len(task_ids))
-        found: dict[str, list[str]] = {}
-        rows = self._all(
-            f"""SELECT task_id, depends_on FROM dependencies JOIN tasks ON tasks.id = depends_on
-                WHERE task_id IN ({marks}) AND state <> 'completed' ORDER BY tasks.seq""",
-            *task_ids,
-        )
-        for row in rows:
-            found.setdefault(row["task_id"], []).append(row["depends_on"])
-        return found
-
     def next_start_after(self, now: float) -> float | None:
         """When the next of the tasks that wait for their time may start."""
         row = self._one("SELECT min(start_after) AS at FROM tasks WHERE state = 'queued' AND start_after > ?", now)
         return row["at"] if row else None
-
-    def dependencies_of(self, task_ids: Sequence[str]) -> dict[str, list[str]]:
-        """What each of these tasks depends on, if on anything."""
-        marks = ", ".join("?" * len(task_ids))
-        found: dict[str, list[str]] = {}
-        for row in self._all(f"SELECT task_id, depends_on FROM dependencies WHERE task_id IN ({marks})", *task_ids):
-            found.setdefault(row["task_id"], []).append(row["depends_on"])
-        return found
 
     def running(self, runners: Sequence[str]) -> list[TaskRecord]:
         """Every running task that one of `runners` runs."""

@@ -1,6 +1,7 @@
 """The changes that are made to tasks, by name."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import astuple
 from typing import Any
 
@@ -84,6 +85,10 @@ class TaskWrites(DependencyWrites):
             self._connection.execute("DELETE FROM leases WHERE task_id = ?", (task_id,))
         if wanted.ended:
             self.tell_dependents(task_id, wanted, now)
+            # Its session was at work until now, however long nobody looked.
+            self._connection.execute(
+                "UPDATE sessions SET last_activity = max(last_activity, ?) WHERE id = ?", (now, task.session_id)
+            )
         return self._known_task(task_id)
 
     def change_task(self, task_id: str, now: float, *, priority: int | None, start_after: float | None) -> TaskRecord:
@@ -101,9 +106,9 @@ class TaskWrites(DependencyWrites):
         """Note what a session has used, decayed to this moment."""
         self._connection.execute("INSERT OR REPLACE INTO shares VALUES (?, ?, ?)", (session_id, used_s, now))
 
-    def forget_shares(self, less_than: float, before: float) -> None:
-        """Forget what was so little so long ago that it counts for nothing."""
-        self._connection.execute("DELETE FROM shares WHERE used_s < ? AND at < ?", (less_than, before))
+    def forget_shares(self, before: float) -> None:
+        """Forget the shares of the sessions to which nothing was added since then."""
+        self._connection.execute("DELETE FROM shares WHERE at < ?", (before,))
 
     def stop_task(self, task_id: str, reason: Reason, now: float) -> TaskRecord:
         """Note that somebody wants a running task to end, with its event; the first reason stays."""
@@ -125,6 +130,11 @@ class TaskWrites(DependencyWrites):
         task = self._known_task(task_id)
         self._connection.execute("DELETE FROM tasks WHERE id = ?", (task_id,))
         self.add_event(now, EventKind.TASK_DELETED, task.session_id, task_id)
+
+    def remove_tasks(self, task_ids: Sequence[str]) -> None:
+        """Remove the rows of tasks of a session that is over, without an event: nobody is there to be told."""
+        marks = ", ".join("?" * len(task_ids))
+        self._connection.execute(f"DELETE FROM tasks WHERE id IN ({marks})", tuple(task_ids))
 
     def note_kept(self, task_id: str, kept_bytes: int) -> None:
         """Note what the log and the records of an ended task take on the disk; nothing for one that is deleted."""

@@ -26,6 +26,7 @@ from lan_session_manager.web import (
     routes_live,
     routes_logs,
     routes_queue,
+    routes_retention,
     routes_sessions,
     routes_system,
     routes_tasks,
@@ -42,6 +43,8 @@ from lan_session_manager.web.tls_redirect import TlsOnly
 _log = logging.getLogger(__name__)
 
 _SWEEP_S = 10.0
+_SOON_S = 0.2
+_RETENTION_S = 900.0
 _SWEEP_UPLOADS_S = 600.0
 _ERRORS = (400, 401, 403, 404, 405, 409, 413, 415, 416, 421, 422, 429, 503, 507)
 
@@ -78,6 +81,7 @@ def create_app(services: Services) -> FastAPI:
         app.include_router(routes.router)
     for prefix in ("/api/admin", "/admin/api"):  # with the token, and with the cookie of the admin page
         app.include_router(routes_admin.router, prefix=prefix)
+        app.include_router(routes_retention.router, prefix=prefix)
     app.mount("/static", GZipMiddleware(StaticFiles(directory=routes_system.STATIC)), name="static")
     add_error_handlers(app)
     app.add_middleware(WholeTaskIds)
@@ -100,6 +104,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         _kept_running("hub", hub.run),
         _kept_running("sweep", _sweep(services, hub)),
         _kept_running("uploads", _sweep_uploads(services)),
+        _kept_running("retention", _look_after_retention(services)),
     ]
     if services.isolation:
         disk = DiskWatch(manager.data_dir, manager.sessions, services.engine, manager.disk_reserve)
@@ -111,6 +116,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
             disk,
             manager.settings,
             services.isolation.grade,
+            manager.shares,
         )
         dispatcher.attach(feed)
         running += [_kept_running("dispatcher", dispatcher.run), _kept_running("disk watch", disk.run)]
@@ -157,12 +163,30 @@ def _sweep_uploads(services: Services) -> Callable[[], Awaitable[None]]:
     return sweep
 
 
+def _until_expiry(services: Services) -> float:
+    """How long until somebody's session may expire: not long, as a clock may be set."""
+    sessions, now = services.manager.sessions, services.manager.tasks.now()
+    at = sessions.next_expiry()
+    return _SWEEP_S if at is None else min(_SWEEP_S, max(_SOON_S, at - now))
+
+
+def _look_after_retention(services: Services) -> Callable[[], Awaitable[None]]:
+    """What puts sessions that nobody comes back to into the trash, and then away."""
+
+    async def look() -> None:
+        while True:
+            await services.retention.look(services.manager.tasks.now())
+            await asyncio.sleep(_RETENTION_S)
+
+    return look
+
+
 def _sweep(services: Services, hub: Hub) -> Callable[[], Awaitable[None]]:
     """What expires idle sessions."""
 
     async def sweep() -> None:
         while True:
-            await asyncio.sleep(_SWEEP_S)
+            await asyncio.sleep(_until_expiry(services))
             hub.keep_open()  # before each look, so that neither a short timeout nor a clock that is set expires them
             if removed := await asyncio.to_thread(services.manager.sessions.make_room):
                 _log.warning("%d sessions that were only looked at were removed: user ids are scarce", removed)

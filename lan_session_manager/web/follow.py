@@ -1,7 +1,7 @@
 """A task's log from its first byte, or any other, to its last: from before it starts until it has ended."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from lan_session_manager.logs import LogPiece
 from lan_session_manager.runners import SANDBOXED
@@ -11,7 +11,7 @@ from lan_session_manager.web.services import Services
 _SOON_S = 0.02
 
 
-async def follow_log(services: Services, task_id: str, after: int) -> AsyncIterator[LogPiece]:
+async def follow_log(services: Services, task_id: str, after: int) -> AsyncGenerator[LogPiece, None]:
     """The pieces of the log from byte `after` on as they come, until the task has ended or is deleted."""
     read = services.manager.store.read
     while True:

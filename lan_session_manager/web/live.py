@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import random
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -34,10 +35,12 @@ _WITH_TASK = frozenset(
         EventKind.TASK_REQUEUED,
         EventKind.TASK_TAGGED,
         EventKind.TASK_STOPPING,
+        EventKind.TASK_CHANGED,
     }
 )
 _FOR_CLIENTS = _WITH_TASK | {
     EventKind.TASK_DELETED,
+    EventKind.SESSION_EXPIRED,
     EventKind.WORKSPACE_CHANGED,
     EventKind.DEVICE_ADDED,
     EventKind.DEVICE_FORGOTTEN,
@@ -52,6 +55,9 @@ class Client:
         self.session = session
         self.caller = caller
         self.outbox = Outbox()
+        self.in_sight = True  # whether somebody may look at it; who never says so does as long as it is connected
+        self.warned = 0.0  # of which moment of expiry it was told
+        self.told = 0  # the number of the last event that it was sent, or that a dashboard or a replay covers
         self.ending = asyncio.Event()
         self.why = (TOO_SLOW, "too slow: connect again and resume")  # close code and reason, once it is ending
 
@@ -63,6 +69,12 @@ class Client:
         """The same, for a message that several clients get."""
         if not self.ending.is_set() and not self.outbox.put(message):
             self.ending.set()
+
+    def send_event(self, number: int, message: str) -> None:
+        """The same, for an event of that number, unless it was told already: each comes once, in order."""
+        if number > self.told:
+            self.told = number
+            self.send_encoded(message)
 
     def forget(self) -> None:
         """End it, as its device does not open the session any more."""
@@ -87,6 +99,7 @@ class Hub:
     def __init__(self, manager: LANSessionManager) -> None:
         self._manager = manager
         self._clients: dict[str, set[Client]] = defaultdict(set)
+        self._due: dict[str, float] = {}  # when each session is told its whole dashboard again, in the loop's time
         self._count = 0
         self._changed = True
 
@@ -118,6 +131,9 @@ class Hub:
     def add(self, client: Client) -> None:
         """A dashboard has opened."""
         self._clients[client.session.id].add(client)
+        # At any moment of the period: those that came together, as after a restart, are not told together for ever.
+        first = asyncio.get_running_loop().time() + random.uniform(0, PERIOD_S)  # noqa: S311 - no secret
+        self._due.setdefault(client.session.id, first)
         self._count += 1
         self._changed = True
 
@@ -126,39 +142,80 @@ class Hub:
         clients = self._clients[client.session.id]
         clients.discard(client)
         if not clients:
-            del self._clients[client.session.id]
+            del self._clients[client.session.id], self._due[client.session.id]
         self._count -= 1
         self._changed = True
+        self.keep_open()
 
     def keep_open(self) -> None:
-        """Note that the sessions with an open dashboard are in use. Does not wait for the disk."""
-        for clients in self._clients.values():
-            self._manager.sessions.refresh(next(iter(clients)).session)
+        """Note that the sessions with a dashboard in sight are in use. Does not wait for the disk."""
+        in_sight = {
+            session_id: next(iter(clients)).session
+            for session_id, clients in self._clients.items()
+            if any(client.in_sight for client in clients)
+        }
+        self._manager.sessions.watch(frozenset(in_sight))
+        for session in in_sight.values():
+            self._manager.sessions.refresh(session)
+
+    def seen(self, client: Client, *, in_sight: bool) -> None:
+        """Somebody has begun or ceased to look at a dashboard."""
+        client.in_sight = in_sight
+        self.keep_open()
+
+    def keep(self, client: Client) -> None:
+        """Somebody wants the session to go on."""
+        self._manager.sessions.refresh(client.session)
+        self._tell_expiry(client.session.id)
+
+    def _warn(self) -> None:
+        """Tell those that look away of a session that it is about to expire, once each time."""
+        for session_id in list(self._clients):
+            self._tell_expiry(session_id)
+
+    def _tell_expiry(self, session_id: str) -> None:
+        clients = self._clients.get(session_id)
+        session = self._manager.store.read.session(session_id) if clients else None
+        if not clients or session is None or any(client.in_sight for client in clients):
+            return
+        at = self._manager.sessions.expires_at(session)
+        is_near = at is not None and at - self._manager.tasks.now() <= self._manager.sessions.warning_s
+        for client in clients:
+            if is_near and at is not None and client.warned != at:
+                client.warned = at
+                client.send(event="session_expiring", expires_at=iso(at))
+            elif client.warned and not is_near:
+                client.warned = 0.0
+                client.send(event="session_kept")
 
     async def run(self) -> None:
         """Tell counts and dashboards at their times until cancelled."""
         loop = asyncio.get_running_loop()
-        quiet_until = period_until = loop.time()
+        quiet_until = loop.time()
         while True:
             await asyncio.sleep(_TICK_S)
             now = loop.time()
             try:
+                self._warn()
                 picture = self._manager.activity.picture()
                 self._manager.watch.look(picture.total_running, len(picture.active))
-                if now >= period_until:
-                    period_until = now + PERIOD_S
-                    await self._tell_dashboards()
+                await self._tell_dashboards(now)
                 if self._changed or now >= quiet_until:
                     self._changed = False
                     quiet_until = now + _QUIET_S
-                    self._tell_counts(picture)
+                    await self._tell_counts(picture)
             except LSMError:
                 _log.exception("the dashboards could not be told")
 
-    def dashboard(self, client: Client, event: str) -> None:
-        """Send a client its whole dashboard."""
+    def join(self, client: Client) -> None:
+        """Send a client that has come its whole dashboard; of events it is told those after it."""
+        client.told = self.dashboard(client, "dashboard_update")
+
+    def dashboard(self, client: Client, event: str) -> int:
+        """Send a client its whole dashboard; gives the number of the last event that it covers."""
         data = self._manager.dashboard(client.session)
         client.send(event=event, id=data["event_id"], data=data, timestamp=data["server"]["timestamp"])
+        return int(data["event_id"])
 
     def events(self, session: SessionRecord, events: Sequence[EventRecord], picture: Picture) -> list[dict[str, Any]]:
         """The messages that a session gets for its events, oldest first; tasks as they are now."""
@@ -169,7 +226,7 @@ class Hub:
             message = event_view(event)
             task = self._manager.store.read.task(event.task_id) if event.task_id and event.kind in _WITH_TASK else None
             if task:
-                view = self._manager.activity.task(task, session, picture)
+                view = self._manager.activity.brief(self._manager.activity.task(task, session, picture))
                 message |= {"description": task.description, "task": view}
             messages.append(message)
         return messages
@@ -194,14 +251,15 @@ class Hub:
             for message in self.events(session, own, picture):
                 encoded = encode(message)
                 for client in clients:
-                    client.send_encoded(encoded)
+                    client.send_event(message["id"], encoded)
 
-    async def _tell_dashboards(self) -> None:
-        for session_id in list(self._clients):
+    async def _tell_dashboards(self, now: float) -> None:
+        for session_id in [session_id for session_id, due in self._due.items() if now >= due]:
             await asyncio.sleep(0)  # between the sessions everybody else has a turn, and the last client may go
             clients = self._clients.get(session_id)
             if not clients:
                 continue
+            self._due[session_id] = now + PERIOD_S
             session = next(iter(clients)).session
             data = self._manager.dashboard(session)
             encoded = encode(
@@ -215,10 +273,14 @@ class Hub:
             for client in clients:
                 client.send_encoded(encoded)
 
-    def _tell_counts(self, picture: Picture) -> None:
+    async def _tell_counts(self, picture: Picture) -> None:
         activity = self._manager.activity
         swarm, now = activity.swarm(picture), iso(self._manager.tasks.now())
-        for session_id, clients in self._clients.items():
+        for session_id in list(self._clients):
+            await asyncio.sleep(0)
+            clients = self._clients.get(session_id)
+            if not clients:
+                continue
             session = next(iter(clients)).session
             encoded = encode(
                 {

@@ -31,6 +31,7 @@ class Rate(StrEnum):
     CHANGE = "change"  # other small changes: cancel, delete, rename, make a directory
     UPLOAD = "upload"  # files, or parts of one, sent
     READ = "read"  # everything that is only looked at
+    SEARCH = "search"  # parts of a log searched
     SOCKET = "socket"  # dashboards opened
     HANDSHAKE = "handshake"  # of TLS; by address
     MESSAGE = "message"  # messages on them
@@ -62,6 +63,8 @@ FIGURES: Mapping[Rate, Figure] = MappingProxyType(
         Rate.UPLOAD: Figure(9_000, 60),
         # The page reads a few a second; a script that polls each of 1,000 tasks once a second for a while is let be.
         Rate.READ: Figure(18_000, 60),
+        # A tenth of a second of one core each at most: the search of 20 GB, and then a fifth of what one core can.
+        Rate.SEARCH: Figure(600, 300),
         # LSM_MAX_SESSION_SOCKETS pages that come back together after the network was away, several times.
         Rate.SOCKET: Figure(240, 60),
         # 0.6 ms of processor time each. 40 browsers behind one address open 320 connections together; a loop of curl

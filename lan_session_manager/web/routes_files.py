@@ -112,16 +112,17 @@ async def download(client_ip: str, path: str, request: Request, services: Servic
         found.close()
         raise
     return StreamingResponse(
-        _chunks(services.threads, session.id, chunks, found),
+        chunks_of(services.threads, session.id, chunks, found),
         206 if part else 200,
         headers=headers,
         media_type=found.content_type,
     )
 
 
-async def _chunks(
-    threads: Threads, session_id: str, chunks: Generator[bytes, None, None], found: Download | None
+async def chunks_of(
+    threads: Threads, session_id: str, chunks: Generator[bytes, None, None], found: Download | None = None
 ) -> AsyncIterator[bytes]:
+    """What a generator that reads files gives, in threads; at the end it is closed, and so is `found`."""
     turn = threading.Lock()  # who gave up waiting for a chunk does not stop the thread that reads it
 
     def step() -> bytes:
@@ -160,5 +161,5 @@ async def zipped(client_ip: str, services: ServicesDep, access: AccessDep, path:
     chunks = await services.threads.run(session.id, archive, *place)
     headers = attachment((path.rpartition("/")[2] or session.name) + ".zip")
     return StreamingResponse(
-        _chunks(services.threads, session.id, chunks, None), media_type="application/zip", headers=headers
+        chunks_of(services.threads, session.id, chunks), media_type="application/zip", headers=headers
     )

@@ -13,9 +13,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from lan_session_manager.activity import iso
 from lan_session_manager.errors import BusyError, InvalidInputError, LSMError, TooManyRequestsError
-from lan_session_manager.logs import LogText
-from lan_session_manager.web.follow import follow_log
 from lan_session_manager.web.live import Client, Hub, encode
+from lan_session_manager.web.logstream import LogStream
 from lan_session_manager.web.outbox import MOST_BYTES
 from lan_session_manager.web.policy import Access, AccessDep, check_message
 from lan_session_manager.web.rates import Rate
@@ -27,9 +26,12 @@ _log = logging.getLogger(__name__)
 
 router = APIRouter()
 
-MESSAGES = frozenset({"ping", "request_dashboard_update", "submit_task", "follow_log", "unfollow_log", "resume"})
+MESSAGES = frozenset(
+    {"ping", "request_dashboard_update", "submit_task", "follow_log", "unfollow_log", "resume", "in_sight", "keep"}
+)
 _OF_A_TASK = frozenset({"follow_log", "unfollow_log"})
 _MOST_FOLLOWED = 10
+_MOST_BYTES = 2**53  # what a JSON number can count to
 _HELD_UP_S = 0.2  # before the next message is read of one who has sent too many
 _MOST_REFUSED = 50  # of which so many end the connection
 _REPLAYED, _REPLAYED_BYTES = 1_000, MOST_BYTES // 4  # a client that missed more gets its dashboard anew
@@ -47,7 +49,7 @@ async def live(websocket: WebSocket, access: AccessDep) -> None:
     if not services.is_still_of(access.caller, access.session):
         client.forget()  # between the check and now, of which the hub has not told anybody who was not there yet
     try:
-        hub.dashboard(client, "dashboard_update")
+        hub.join(client)
         await websocket.accept()
         await _Conversation(services, hub, client, access).run()
     except WebSocketDisconnect:
@@ -133,21 +135,31 @@ class _Conversation:
                 if known:  # nothing happens anew, so that no event tells it
                     self._client.send(event="task_submitted", **{**accepted, "timestamp": now})
             case "follow_log":
-                self._follow_log(access.task.id, _number(fields, "after", 0))
+                skip = fields.get("skip", False)
+                if not isinstance(skip, bool):
+                    raise InvalidInputError(what="skip is true or false.")
+                self._follow_log(access.task.id, _number(fields, "after", 0, least=-_MOST_BYTES), skip=skip)
             case "unfollow_log":
                 if follower := self._followed.pop(task_id, None):
                     follower.cancel()
+            case "in_sight":
+                in_sight = fields.get("in_sight")
+                if not isinstance(in_sight, bool):
+                    raise InvalidInputError(what="in_sight is true or false.")
+                self._hub.seen(self._client, in_sight=in_sight)
+            case "keep":
+                self._hub.keep(self._client)
             case "resume":
                 self._resume(_number(fields, "after"))
 
-    def _follow_log(self, task_id: str, after: int) -> None:
+    def _follow_log(self, task_id: str, after: int, *, skip: bool) -> None:
         if follower := self._followed.pop(task_id, None):
             follower.cancel()
         if len(self._followed) >= _MOST_FOLLOWED:
             raise InvalidInputError(
                 what=f"You follow {_MOST_FOLLOWED} logs already. Send unfollow_log for one of them."
             )
-        self._start(task_id, self._stream_log(task_id, after))
+        self._start(task_id, LogStream(self._services, self._client, task_id, skip=skip).run(after))
 
     def _start(self, task_id: str, work: Coroutine[Any, Any, None]) -> None:
         follower = asyncio.create_task(work)
@@ -161,18 +173,6 @@ class _Conversation:
 
         follower.add_done_callback(done)
 
-    async def _stream_log(self, task_id: str, after: int) -> None:
-        client, text, end = self._client, LogText(after), after
-        async for piece in follow_log(self._services, task_id, text.start):
-            end = max(end, piece.next)
-            ready = text.feed(piece)
-            if ready:
-                await client.outbox.room()
-                client.send(event="log", task_id=task_id, **vars(ready))
-        for ready in text.finish():
-            client.send(event="log", task_id=task_id, **vars(ready))
-        client.send(event="log_end", task_id=task_id, next=end)
-
     def _resume(self, after: int) -> None:
         manager, client = self._services.manager, self._client
         last = manager.store.read.last_event_number(client.session.id)
@@ -184,10 +184,11 @@ class _Conversation:
             replayed.append(encode(message))
             left -= len(replayed[-1])
         if left < 0:
-            self._hub.dashboard(client, "dashboard_update")
+            client.told = max(client.told, self._hub.dashboard(client, "dashboard_update"))
         else:
             for encoded in replayed:
                 client.send_encoded(encoded)
+            client.told = max([client.told, *(event.number or 0 for event in missed[-1:])])
         client.send(event="resumed", id=last, timestamp=iso(manager.tasks.now()))
 
 
@@ -218,8 +219,8 @@ def _text(fields: dict[str, Any], name: str) -> str:
     return value
 
 
-def _number(fields: dict[str, Any], name: str, default: int | None = None) -> int:
+def _number(fields: dict[str, Any], name: str, default: int | None = None, least: int = 0) -> int:
     value = fields.get(name, default)
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 2**53:
-        raise InvalidInputError(what=f"The {name} is missing. Send it as a whole number from 0 on.")
+    if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= _MOST_BYTES:
+        raise InvalidInputError(what=f"The {name} is missing. Send it as a whole number from {least} on.")
     return value

@@ -24,8 +24,7 @@ _LAST = 2**53  # above every task
 async def submit_batch(body: Batch, services: ServicesDep, access: AccessDep) -> dict[str, Any]:
     """Accept many tasks of the caller's session, all or none; they are on disk when the answer leaves."""
     items = [BatchItem(one.request(), one.ref) for one in body.tasks]
-    for item in items:
-        services.acceptable(item.request, access.known_session)  # before a session is made for them
+    services.acceptable_all([item.request for item in items], access.known_session)  # before a session is made for them
     caller = access.caller
     if len(items) > 1:
         services.rates.take(
@@ -66,7 +65,14 @@ async def tasks(
     if before and last is None:
         raise NotFoundError
     states = (str(status),) if status else ()
-    found, following = read.tasks_page(session.id, last.seq if last else _LAST, most, states=states, text=q)
+    place = last.seq if last else _LAST
+    if q:
+        services.rates.take(Rate.SEARCH, session.id)
+        found, following = await services.threads.run(
+            session.id, lambda: services.manager.store.read.tasks_page(session.id, place, most, states=states, text=q)
+        )
+    else:
+        found, following = read.tasks_page(session.id, place, most, states=states)
     # A seq would tell how many tasks the others have.
     task = read.task_by_seq(following) if following is not None else None
     return {"tasks": activity.tasks(found, session, activity.picture()), "next": task.id if task else None}
@@ -75,10 +81,13 @@ async def tasks(
 @router.post("/tasks/bulk")
 async def bulk(body: Bulk, services: ServicesDep, access: AccessDep) -> dict[str, Any]:
     """Cancel, delete or run again many of the caller's own tasks; one for which it cannot be done stops no other."""
-    if len(body.task_ids) > 1:
-        rate = Rate.SUBMIT if body.action is BulkAction.RERUN else Rate.CHANGE
-        services.rates.take(rate, access.session.id, cost=len(body.task_ids) - 1)
-    results = await written(services.manager.tasks.bulk(access.session.id, body.action, body.task_ids))
+    session, has_sandbox = access.session, services.isolation is not None
+    if body.action is BulkAction.RERUN:
+        services.rates.take(Rate.SUBMIT, session.id, cost=len(body.task_ids))
+    elif len(body.task_ids) > 1:
+        services.rates.take(Rate.CHANGE, session.id, cost=len(body.task_ids) - 1)
+    doing = services.manager.tasks.bulk(session.id, body.action, body.task_ids, has_sandbox=has_sandbox)
+    results = await written(doing)
     done, refused = [], []
     for task_id, result in zip(body.task_ids, results, strict=True):
         if isinstance(result, LSMError):

@@ -23,7 +23,14 @@ async def dashboard(client_ip: str, services: ServicesDep, access: AccessDep) ->
 @router.get("/session/{client_ip}")
 async def session(client_ip: str, services: ServicesDep, access: AccessDep) -> dict[str, Any]:
     """The facts of a session."""
-    return services.manager.activity.session(access.session)
+    return services.manager.session_view(access.session)
+
+
+@router.post("/session/{client_ip}/keep")
+async def keep(client_ip: str, services: ServicesDep, access: AccessDep) -> dict[str, Any]:
+    """Have a session go on that nobody uses, as any other request does."""
+    services.manager.sessions.refresh(access.session)
+    return services.manager.session_view(access.session)
 
 
 @router.get("/activity/log")

@@ -1,8 +1,8 @@
-"""Tasks: submit, look, log, cancel, run again, delete; and the word of the worker that did one."""
+"""Tasks: submit, look, cancel, run again, delete; and the word of the worker that did one."""
 
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from starlette.responses import Response
 
 from lan_session_manager.activity import iso
@@ -16,9 +16,6 @@ from lan_session_manager.web.services import Services, ServicesDep, written
 from lan_session_manager.web.task_ids import TASK_ID
 
 router = APIRouter(prefix="/api/task")
-
-_MOST_BYTES = 2**53  # what a JSON number can count to
-_PIECE_BYTES = 1 << 20
 
 
 def view(services: Services, task: TaskRecord, session: SessionRecord | None) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -27,6 +27,7 @@ from lan_session_manager.identity.neighbours import Neighbours
 from lan_session_manager.identity.settle import look
 from lan_session_manager.manager import LANSessionManager
 from lan_session_manager.requests import Request
+from lan_session_manager.retention import Retention
 from lan_session_manager.runners import SANDBOXED
 from lan_session_manager.settings import IdentityMode
 from lan_session_manager.store.records import SessionRecord, TaskRecord
@@ -75,6 +76,12 @@ class Services:
     def audit(self) -> Audit:
         """The audit log."""
         return Audit(self.manager.store)
+
+    @cached_property
+    def retention(self) -> Retention:
+        """What looks after sessions that nobody comes back to."""
+        manager = self.manager
+        return Retention(manager.store, manager.sessions, manager.settings, self.engine.forget)
 
     @property
     def ca(self) -> Ca | None:
@@ -241,10 +248,14 @@ class Services:
 
         Raises like `Tasks.check`, and NoSandboxError for a task that would never start.
         """
-        new = self.manager.tasks.check(request, session.id if session else None)
-        if new.runner in SANDBOXED and self.isolation is None:
-            raise NoSandboxError
+        self.acceptable_all([request], session)
         return request
+
+    def acceptable_all(self, requests: Sequence[Request], session: SessionRecord | None) -> None:
+        """The same of several."""
+        new = self.manager.tasks.check_all(requests, session.id if session else None)
+        if self.isolation is None and any(one.runner in SANDBOXED for one in new):
+            raise NoSandboxError
 
 
 async def written(future: "Future[T]") -> T:

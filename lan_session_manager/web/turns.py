@@ -5,8 +5,9 @@ requests that come together are worked off before the next client's one.
 """
 
 import asyncio
+import contextlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import ParamSpec, TypeVar
 from weakref import WeakValueDictionary
 
@@ -43,6 +44,26 @@ class Turns:
                 asyncio.get_running_loop().call_soon(self._next, key)
                 return
         del self._waiting[key]
+
+
+class Alternating:
+    """Work of which one piece is done at a time, and of each key one after the other. For use on the event loop.
+
+    Who waits with one key waits once in everybody's line, however much they ask for.
+    """
+
+    def __init__(self) -> None:
+        self._all = asyncio.Lock()
+        self._own: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    @contextlib.asynccontextmanager
+    async def of(self, key: str) -> AsyncIterator[None]:
+        """Wait for the turn of `key`, and have it."""
+        own = self._own.get(key)
+        if own is None:
+            own = self._own[key] = asyncio.Lock()
+        async with own, self._all:
+            yield
 
 
 class Threads:

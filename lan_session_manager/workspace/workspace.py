@@ -30,6 +30,7 @@ from lan_session_manager.workspace.unfinished import Unfinished
 from lan_session_manager.workspace.usage import FACTS, Quota, Usage, changed_since, measure
 from lan_session_manager.workspace.validate import SHARED, TOP
 from lan_session_manager.workspace.volumes.base import NO_ROOM, Held, Place, Volumes, staging_directories
+from lan_session_manager.workspace.volumes.loops import ToolError, remove_tree
 
 _log = logging.getLogger(__name__)
 
@@ -281,6 +282,20 @@ class Workspaces:
         self._at_hand.discard(name)
         if self.volumes:
             self.volumes.release(name)
+
+    def discard(self, workspace: Workspace) -> None:
+        """Remove a workspace with everything in it, also what the kernel keeps for it. Raises OSError and LSMError."""
+        name = workspace.name
+        self._at_hand.discard(name)
+        if self.volumes:
+            self.volumes.discard(name)
+        for directory in (self.data_dir / name, self.data_dir / STATE_DIR / _STAGING / name):
+            try:
+                remove_tree(directory)
+            except ToolError as error:
+                raise StorageError from error
+        self._meters.pop(name, None)
+        self._unfinished.pop(name, None)
 
     def shared(self, reader: Owner) -> Workspace:
         """The shared resources, read-only, as `reader` may read them: whoever owns the files, just as in a task."""

@@ -169,7 +169,7 @@ os._exit(2)
 def test_a_task_that_kills_its_own_group_harms_only_itself(room: Room, runtime: str) -> None:
     ran = _attack(room, runtime, READY + "time.sleep(0.1)\nos.killpg(0, signal.SIGKILL)\ntime.sleep(60)", _nothing)
     assert ran.ending.reason is Reason.SIGNAL
-    assert (ran.code, ran.ending.detail) == (137, "SIGKILL")
+    assert (ran.code, ran.ending.detail[:7]) == (137, "SIGKILL")
 
 
 def test_a_task_cannot_signal_its_monitor_or_any_process_of_the_host(room: Room, runtime: str) -> None:

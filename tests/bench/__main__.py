@@ -12,6 +12,7 @@ from typing import Any
 
 import psutil
 
+from tests.bench.crash import crash
 from tests.bench.fairness import fairness
 from tests.bench.files import files
 from tests.bench.first_byte import first_byte
@@ -19,9 +20,13 @@ from tests.bench.flood import flood
 from tests.bench.fuzz import fuzz
 from tests.bench.http import reads, submits
 from tests.bench.layers import layers
+from tests.bench.log_tail import log_tail
 from tests.bench.logs import logs
+from tests.bench.memory import memory
 from tests.bench.neighbours import neighbours
 from tests.bench.quota import quota
+from tests.bench.recovery import recovery
+from tests.bench.scale import scale
 
 MEASUREMENTS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "first-byte": first_byte,
@@ -32,9 +37,14 @@ MEASUREMENTS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "fairness": fairness,
     "layers": layers,
     "logs": logs,
+    "log-tail": log_tail,
     "flood": flood,
     "neighbours": neighbours,
     "fuzz": fuzz,
+    "recovery": recovery,
+    "scale": scale,
+    "memory": memory,
+    "crash": crash,
 }
 
 

@@ -61,8 +61,8 @@ def test_a_task_of_a_full_session_goes_on_as_long_as_the_session_does_not_grow(f
 @given(holdings())
 def test_a_disk_that_is_nearly_full_costs_the_session_that_has_grown_most_its_tasks(found: list[Holding]) -> None:
     more = set(to_stop(found, RESERVE - 1, RESERVE)) - set(to_stop(found, RESERVE, RESERVE))
-    if found:
-        most = max(holding.grown for holding in found)
+    most = max((holding.grown for holding in found), default=0)
+    if most > 0:
         assert any(
             holding.grown == most and more <= set(holding.before) <= set(to_stop(found, 0, RESERVE))
             for holding in found

@@ -43,6 +43,9 @@ class _FaultyEngine:
 
     async def cancel(self, task_id: str, reason: Reason) -> None: ...
 
+    async def usage(self, task_id: str) -> Usage | None:
+        return None
+
     async def unlinked_bytes(self, task_id: str) -> int | None:
         return 0
 

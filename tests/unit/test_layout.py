@@ -17,7 +17,7 @@ LEVELS = (
     {"allowances", "sessions", "tasks", "activity", "schedule", "runners", "identity", "feed", "exposure"}
     | {"audit", "connections", "requests", "batches", "shares", "estimate", "waits", "line"},
     {"engine"},
-    {"dispatcher", "diskwatch", "growth", "keptlogs", "shortage"},
+    {"dispatcher", "queueing", "diskwatch", "growth", "keptlogs", "shortage", "retention"},
     {"manager"},
     {""},  # the package itself: the public names of the contract
     {"web", "doctor"},

@@ -71,6 +71,12 @@ class Volumes(Protocol):
     def held(self, name: str) -> Held | None:
         """What it holds, in a few system calls; None where the kernel does not count for it now."""
 
+    def discard(self, name: str) -> None:
+        """Remove what is kept for a workspace that nobody uses any more, its files too where they are in here.
+
+        Raises OSError and VolumeError.
+        """
+
     def release(self, name: str) -> None:
         """Let go of what the host keeps for it, if nobody uses it; the next use makes it anew."""
 

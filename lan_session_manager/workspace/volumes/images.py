@@ -7,7 +7,9 @@ with `workspace/` and `staging/` in it; and `name.lock`. The data directory has 
 """
 
 import contextlib
+import errno
 import fcntl
+import glob
 import logging
 import os
 import time
@@ -119,6 +121,21 @@ class Images:
             return
         with self._locked(name):
             self._unmount(name)
+
+    def discard(self, name: str) -> None:
+        """See `Volumes.discard`."""
+        with self._locked(name), _told(name):
+            self._unmount(name)
+            if loops.is_mounted(self._point(name)) or loops.is_mounted(self._data_dir / name):
+                raise OSError(errno.EBUSY, "the image is in use")
+            self._clear(name)
+            for image in (self._of(name, "img"), self._of(name, "lock")):
+                image.unlink(missing_ok=True)
+            for left in (self._of(name, "old"), *self._directory.glob(f"{glob.escape(name)}.kept-*")):
+                if left.exists():
+                    loops.remove_tree(left)
+            with contextlib.suppress(FileNotFoundError):
+                self._point(name).rmdir()
 
     def _unmount(self, name: str) -> None:
         for point in (self._point(name), self._data_dir / name):

@@ -22,6 +22,7 @@ from lan_session_manager.workspace.opener import DIRECTORY, beneath, closing
 from lan_session_manager.workspace.owner import Owner
 from lan_session_manager.workspace.usage import Quota
 from lan_session_manager.workspace.volumes.base import Held, Place, volumes_directory
+from lan_session_manager.workspace.volumes.loops import ToolError, remove_tree
 from lan_session_manager.workspace.walk import Walk
 
 _log = logging.getLogger(__name__)
@@ -126,6 +127,13 @@ class Projects:
             free_bytes=max(0, most_bytes - used_bytes),
             free_files=max(0, most_files - used_files),
         )
+
+    def discard(self, name: str) -> None:
+        """See `Volumes.discard`: the files are in the workspace, and the kernel keeps nothing but numbers."""
+        try:
+            remove_tree(self._staging(name))
+        except ToolError as error:
+            raise VolumeError(why="what was kept for it could not be removed") from error
 
     def release(self, name: str) -> None:
         """See `Volumes.release`: the kernel keeps nothing but numbers."""

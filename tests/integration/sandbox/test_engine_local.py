@@ -12,8 +12,9 @@ import uvloop
 
 from lan_session_manager.engine.base import BoxStartError, Engine
 from lan_session_manager.engine.local import LocalConfig, LocalEngine
-from lan_session_manager.sandbox import host
+from lan_session_manager.sandbox import host, monitor
 from lan_session_manager.states import Reason
+from tests.integration.failing import mortal_runtime
 from tests.integration.sandbox.engines import PATIENCE_S, box_dir
 from tests.integration.sandbox.room import Room
 
@@ -38,7 +39,9 @@ def test_the_exit_code_and_both_streams_are_the_programs(room: Room, runtime: st
 def test_a_signal_of_its_own_is_told_by_name(room: Room) -> None:
     for name, number in (("KILL", 9), ("SEGV", 11), ("TERM", 15)):
         ran = room.sh(f"kill -{name} $$; sleep 5")
-        assert (ran.ending.reason, ran.code, ran.ending.detail) == (Reason.SIGNAL, 128 + number, f"SIG{name}")
+        assert (ran.ending.reason, ran.code, ran.ending.detail) == (
+            Reason.SIGNAL, 128 + number, f"SIG{name}, or exit code {128 + number} of its own: these look alike.",
+        )  # fmt: skip
 
 
 def test_a_program_that_does_not_exist_ends_with_a_readable_line(room: Room) -> None:
@@ -161,3 +164,25 @@ def test_a_thread_that_gets_no_mounts_of_its_own_once_gets_them_later(
         await engine.close()
 
     asyncio.run(main())
+
+
+def test_a_box_whose_runtime_dies_once_it_is_made_is_given_up_and_leaves_nothing(
+    room: Room, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The monitor waits for the words of the runtime, whose end of the pipe the box has as well.
+    monkeypatch.setattr(monitor, "_PATIENCE_S", 1.0)
+    runtime, mode = mortal_runtime(tmp_path)
+    job = room.job("touch", "ran")
+
+    async def work(engine: LocalEngine) -> None:
+        mode.write_text("create after\n")
+        with pytest.raises(BoxStartError, match=r"^The task could not be started: .*\."):
+            await engine.start(job)
+        assert not box_dir(room, job).exists()
+        mode.write_text("never\n")
+        await engine.release(job.workspace)
+        assert not room.groups()
+        assert not (room.workspace() / "ran").exists()
+        assert (await room.ran(engine, job)).code == 0
+
+    room.with_engine(work, str(runtime))

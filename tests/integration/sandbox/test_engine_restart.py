@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,8 @@ import pytest
 
 from lan_session_manager.engine.base import Ending, Job, Lease
 from lan_session_manager.engine.local import LocalEngine
-from lan_session_manager.sandbox.boxes import Boxes
+from lan_session_manager.sandbox import launcher
+from lan_session_manager.sandbox.boxes import Boxes, instance_id
 from lan_session_manager.states import Reason
 from tests.integration.sandbox.engines import PATIENCE_S, STUBBORN, box_dir, is_alive, until_printed, wait
 from tests.integration.sandbox.room import Room
@@ -179,7 +181,9 @@ def test_a_monitor_that_died_with_the_server_is_found_lost_and_all_of_it_ends(ro
     wait(lambda: not is_alive(leases[0].monitor_pid))
 
     async def work(engine: LocalEngine) -> None:
-        assert not await engine.adopt(leases[0])
+        assert await engine.adopt(leases[0])
+        ending = await engine.ended(job.task_id)
+        assert (ending.reason, ending.detail) == (Reason.LOST, "The monitor of the task died.")
         assert not is_alive(leases[0].box_pid)
 
     room.with_engine(work)
@@ -196,12 +200,15 @@ def test_a_task_of_before_the_hosts_restart_is_lost_unless_its_end_was_written(r
     # What a restart leaves: no process, nothing in /run, no end of what was cut off, another boot.
     for path in (box_dir(room, cut) / "exits").iterdir():
         path.unlink()
+    shutil.rmtree(launcher.run_dir() / instance_id(room.data_dir) / "ends")
 
     async def work(engine: LocalEngine) -> None:
         (box_dir(room, ended) / "ending.json").unlink(missing_ok=True)
         before = [replace(lease, boot_id="00000000-0000-4000-8000-000000000000") for lease in leases]
-        assert [await engine.adopt(lease) for lease in before] == [True, False]
+        assert [await engine.adopt(lease) for lease in before] == [True, True]
         assert (await engine.ended(ended.task_id)).exit_code == 3
+        lost = await engine.ended(cut.task_id)
+        assert (lost.reason, lost.detail) == (Reason.LOST, "The machine restarted while the task ran.")
 
     room.with_engine(work)
 
@@ -217,7 +224,8 @@ def test_another_process_with_the_same_id_is_not_taken_for_the_monitor(room: Roo
 
             async def work(engine: LocalEngine) -> None:
                 stale = replace(leases[0], monitor_pid=bystander.pid, box_pid=bystander.pid)
-                assert not await engine.adopt(stale)
+                assert await engine.adopt(stale)
+                assert (await engine.ended(job.task_id)).reason is Reason.LOST
 
             room.with_engine(work)
             assert bystander.poll() is None

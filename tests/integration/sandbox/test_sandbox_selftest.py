@@ -51,6 +51,15 @@ def test_nothing_of_it_is_left(room: Room) -> None:
     assert not room.groups()
 
 
+def test_what_was_left_of_it_when_its_server_was_killed_goes_with_the_next_one(room: Room) -> None:
+    state_dir = room.data_dir / ".lan_session_manager"
+    for left in ("selftest-1/workspace", "boxes/selftest-2/exits"):
+        (state_dir / left).mkdir(parents=True)
+    _self_test(room)
+    assert [path.name for path in state_dir.iterdir()] == ["boxes"]
+    assert os.listdir(state_dir / "boxes") == []
+
+
 def _without(change: Callable[[dict[str, Any]], None], monkeypatch: pytest.MonkeyPatch) -> None:
     whole = bundle.config
 
