@@ -143,13 +143,22 @@ class Activity:
         self, tasks: Sequence[TaskRecord], session: SessionRecord | None, picture: Picture
     ) -> list[dict[str, Any]]:
         """Tasks as their owner sees them, of very long commands the beginning alone."""
-        depends_on = self._store.read.dependencies_of([task.id for task in tasks])
-        return [self.brief(self._view(task, session, picture, depends_on.get(task.id, []))) for task in tasks]
+        return [self.brief(view) for view in self._views(tasks, session, picture)]
 
     def task(self, task: TaskRecord, session: SessionRecord | None, picture: Picture) -> dict[str, Any]:
         """A task as its owner sees it, with everything that is known of it."""
-        depends_on = self._store.read.dependencies_of([task.id]).get(task.id, [])
-        return self._view(task, session, picture, depends_on)
+        return self._views([task], session, picture)[0]
+
+    def _views(
+        self, tasks: Sequence[TaskRecord], session: SessionRecord | None, picture: Picture
+    ) -> list[dict[str, Any]]:
+        read = self._store.read
+        depends_on = read.dependencies_of([task.id for task in tasks])
+        waiting = [task.id for task in tasks if task.open_dependencies and task.state is TaskState.QUEUED]
+        unmet = read.unmet_dependencies(waiting)
+        return [
+            self._view(task, session, picture, depends_on.get(task.id, []), unmet.get(task.id, [])) for task in tasks
+        ]
 
     @staticmethod
     def brief(view: dict[str, Any]) -> dict[str, Any]:
@@ -158,7 +167,12 @@ class Activity:
         return {**view, "command": view["command"][:COMMAND_SHOWN], "command_cut": is_cut}
 
     def _view(
-        self, task: TaskRecord, session: SessionRecord | None, picture: Picture, depends_on: list[str]
+        self,
+        task: TaskRecord,
+        session: SessionRecord | None,
+        picture: Picture,
+        depends_on: list[str],
+        unmet: list[str],
     ) -> dict[str, Any]:
         placed = picture.placed.get(task.id) if task.state is TaskState.QUEUED else None
         waits_for, wait = None, None
@@ -168,7 +182,7 @@ class Activity:
                 now=self._clock(),
                 placed=placed,
                 load=picture.loads.of(task.session_id or ""),
-                unmet=self._store.read.unmet_dependencies([task.id]).get(task.id, []) if task.open_dependencies else (),
+                unmet=unmet,
                 starts_in=picture.starts.get(task.id),
             )
         usage = None if task.cpu_s is None else {"cpu_s": task.cpu_s, "memory_peak_mb": task.memory_peak_mb}

@@ -70,7 +70,8 @@ ENDED_TASK_STATES = frozenset({TaskState.COMPLETED, TaskState.FAILED, TaskState.
 TASK_MOVES: Mapping[TaskState, frozenset[TaskState]] = MappingProxyType(
     {
         TaskState.QUEUED: frozenset({TaskState.RUNNING, TaskState.CANCELLED}),
-        # Back to the queue only when it could not be started, for want of something that comes back.
+        # Back to the queue only when it could not be started, for want of something that comes back, or was lost and
+        # has a retry left.
         TaskState.RUNNING: frozenset({TaskState.COMPLETED, TaskState.FAILED, TaskState.CANCELLED, TaskState.QUEUED}),
         TaskState.COMPLETED: frozenset(),
         TaskState.FAILED: frozenset(),

@@ -15,7 +15,7 @@ _T = TypeVar("_T")
 
 _KEPT = 64  # logs; a reader that comes back to another one starts its search anew
 _LATELY_S = 10.0
-_SAVED = 64 * 1024 * 1024
+_SAVED = 32 * 1024 * 1024
 
 
 @dataclass(eq=False)

@@ -94,9 +94,9 @@ class TaskReads(Connected):
         rows = self._all(
             # From session to session by the index, however many tasks each has.
             f"""WITH RECURSIVE queues (id) AS (
-                    SELECT min(session_id) FROM tasks WHERE {_READY}
+                    SELECT min(session_id) FROM tasks INDEXED BY tasks_ready WHERE {_READY}
                     UNION ALL
-                    SELECT (SELECT min(session_id) FROM tasks WHERE {_READY} AND session_id > queues.id)
+                    SELECT (SELECT min(session_id) FROM tasks INDEXED BY tasks_ready WHERE {_READY} AND session_id > queues.id)
                     FROM queues WHERE queues.id IS NOT NULL
                 ), firsts AS (
                     SELECT id, (

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 
-from lan_session_manager.web.turns import Threads, Turns
+from lan_session_manager.web.turns import Alternating, Threads, Turns
 
 
 async def _asks(turns: Turns, key: str, begun: list[str]) -> None:
@@ -84,3 +84,20 @@ def test_one_session_has_a_few_threads_and_the_others_have_theirs() -> None:
 
     asyncio.run(main())
     assert at_work == [0, 2]
+
+
+def test_work_of_one_is_done_in_between_however_much_another_has() -> None:
+    async def scenario() -> list[str]:
+        alternating, done = Alternating(), list[str]()
+
+        async def work(key: str) -> None:
+            async with alternating.of(key):
+                done.append(key)
+                await asyncio.sleep(0)
+
+        many = [asyncio.create_task(work("many")) for _ in range(5)]
+        await asyncio.sleep(0)
+        await asyncio.gather(*many, work("one"))
+        return done
+
+    assert asyncio.run(scenario()) == ["many", "one", *["many"] * 4]
