@@ -273,6 +273,13 @@ class StillActiveError(LSMError):
     code = "still_active"
 
 
+class SessionInUseError(LSMError):
+    """A task of this session has not ended yet. Try again once it has."""
+
+    status = 409
+    code = "session_in_use"
+
+
 class ConflictError(LSMError):
     """{what}"""
 

@@ -38,7 +38,8 @@ class Queueing:
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._chosen, busy, put_off)
 
     def _chosen(self, busy: int, put_off: Collection[str]) -> tuple[list[Waiting], float]:
-        return self.choose(busy, put_off), self.longest_wait_s()
+        asked_at = self._tasks.now()  # before the choice: whose time comes meanwhile is not overlooked
+        return self.choose(busy, put_off), self.longest_wait_s(asked_at)
 
     def choose(self, busy: int, put_off: Collection[str] = ()) -> list[Waiting]:
         """The tasks that start now."""
@@ -63,11 +64,10 @@ class Queueing:
                 return chosen
             near *= _FURTHER
 
-    def longest_wait_s(self) -> float:
-        """Until when the first task may start that waits for its time, `LOOK_S` at most."""
-        now = self._tasks.now()
-        at = self._store.read.next_start_after(now)
-        return LOOK_S if at is None else min(LOOK_S, max(0.0, at - now))
+    def longest_wait_s(self, asked_at: float) -> float:
+        """Until when the first task may start that waited for its time at that moment, `LOOK_S` at most."""
+        at = self._store.read.next_start_after(asked_at)
+        return LOOK_S if at is None else min(LOOK_S, max(0.0, at - self._tasks.now()))
 
     def close(self) -> None:
         """End the thread; a choice that is being made is made to its end."""

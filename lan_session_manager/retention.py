@@ -6,12 +6,13 @@ logs and files are removed, then its rows. A server that was killed in between g
 """
 
 import asyncio
+import functools
 import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from lan_session_manager.errors import LSMError, NotFoundError
+from lan_session_manager.errors import LSMError, NotFoundError, SessionInUseError
 from lan_session_manager.sessions import Sessions
 from lan_session_manager.settings import Settings
 from lan_session_manager.states import SessionState
@@ -23,7 +24,7 @@ _log = logging.getLogger(__name__)
 DAY_S = 86_400.0
 TOLD_S = 7 * DAY_S  # before a session goes to the trash the owner is told of it
 _EVENTS_KEPT = 20_000  # of one session, at most
-_EVENTS_AT_ONCE = 5_000
+_EVENTS_AT_ONCE = 1_000
 _LOGS_AT_ONCE = 100
 
 
@@ -60,21 +61,27 @@ class Retention:
         return sorted(found, key=lambda one: one.gone_at)
 
     async def look(self, now: float) -> None:
-        """Take every step that is due. Raises LSMError."""
+        """Take every step that is due; one that cannot be taken is logged, and tried again at the next look."""
         for one in self.leaving(now):
-            if one.session.trashed_at is None and one.to_trash_at <= now:
-                await asyncio.wrap_future(self.trash(one.session.id, now))
-                _log.warning(
-                    "Nobody came back to the session %s for %g days: it is in the trash, and goes for good in %g days.",
-                    one.session.name,
-                    self._settings.retention_days,
-                    self._settings.trash_days,
-                )
-            elif one.session.trashed_at is not None and one.gone_at <= now:
-                await asyncio.wrap_future(self._end(one.session.id, now))
+            try:
+                await self._step(one, now)
+            except LSMError as error:
+                _log.warning("the session %s stays as it is for now: %s", one.session.name, error)
         for session in self._store.read.ended_with_rows():
             await self._remove(session)
         await self._prune_events(now)
+
+    async def _step(self, one: Leaving, now: float) -> None:
+        if one.session.trashed_at is None and one.to_trash_at <= now:
+            await asyncio.wrap_future(self.trash(one.session.id, now))
+            _log.warning(
+                "Nobody came back to the session %s for %g days: it is in the trash, and goes for good in %g days.",
+                one.session.name,
+                self._settings.retention_days,
+                self._settings.trash_days,
+            )
+        elif one.session.trashed_at is not None and one.gone_at <= now:
+            await asyncio.wrap_future(self._end(one.session.id, now))
 
     def trash(self, session_id: str, now: float) -> Future[None]:
         """Put an expired session into the trash. The future raises NotFoundError for one that is not expired."""
@@ -100,7 +107,10 @@ class Retention:
         return self._store.write(job)
 
     async def purge(self, session_id: str, now: float) -> None:
-        """Remove a session that is in the trash for good, now. Raises NotFoundError for one that is not."""
+        """Remove a session that is in the trash for good, now.
+
+        Raises NotFoundError for one that is not in the trash, and SessionInUseError while a task of it is being stopped.
+        """
         await asyncio.wrap_future(self._end(session_id, now))
         session = self._store.read.session(session_id)
         if session:
@@ -123,10 +133,16 @@ class Retention:
     async def _prune_events(self, now: float) -> None:
         """Remove events that are older than what is kept, or too many of one session; the newest of each stays."""
         before = now - self._settings.retention_days * DAY_S
-        pruned = 1
-        while pruned:  # a part at a time, between which others may write
-            write = self._store.write(lambda tx: tx.prune_events(before, _EVENTS_KEPT, _EVENTS_AT_ONCE))
-            pruned = await asyncio.wrap_future(write)
+        last: int | None = 0
+        while last is not None:  # a part at a time, between which others may write
+            after = last
+            last = await asyncio.wrap_future(
+                self._store.write(lambda tx, after=after: tx.prune_events(after, before, _EVENTS_AT_ONCE))
+            )
+        for session_id in await asyncio.to_thread(self._store.read.sessions_with_events, _EVENTS_KEPT):
+            pruned = _EVENTS_AT_ONCE
+            while pruned == _EVENTS_AT_ONCE:
+                pruned = await asyncio.wrap_future(self._store.write(functools.partial(_prune, session_id)))
 
     def _remove_tasks(self, task_ids: list[str]) -> Future[None]:
         return self._store.write(lambda tx: tx.remove_tasks(task_ids))
@@ -136,6 +152,13 @@ class Retention:
             session = tx.session(session_id)
             if session is None or session.state is not SessionState.EXPIRED or session.trashed_at is None:
                 raise NotFoundError  # its device came back in this moment
+            if tx.live_count(session_id):
+                raise SessionInUseError
             tx.move_session(session_id, SessionState.ENDED, now)
+            tx.close_session(session_id)
 
         return self._store.write(job)
+
+
+def _prune(session_id: str, tx: Transaction) -> int:
+    return tx.prune_events_of(session_id, _EVENTS_KEPT, _EVENTS_AT_ONCE)

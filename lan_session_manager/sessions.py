@@ -19,15 +19,29 @@ from lan_session_manager.workspace import Quota, Workspace, Workspaces
 
 _REMOVED_AT_ONCE = 1000
 _WARNING_S = 300.0
+_CLOCK_SLACK_S = 2.0  # a clock that differs by less between two looks was not set, but is kept right
 _TOUCH_S = 5.0  # how much older than now the noted activity may be: a write a request would be too many
+
+
+def _boot_time() -> float:
+    """Seconds since the boot, those of a suspended machine included."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class Sessions:
     """The sessions of all devices."""
 
     def __init__(
-        self, store: Store, workspaces: Workspaces, settings: Settings, clock: Callable[[], float] = time.time
+        self,
+        store: Store,
+        workspaces: Workspaces,
+        settings: Settings,
+        clock: Callable[[], float] = time.time,
+        steady: Callable[[], float] | None = None,
     ) -> None:
+        """`steady` counts the seconds that pass, whatever `clock` is set to; a clock of a test's own is never set."""
+        self._steady = steady or (_boot_time if clock is time.time else clock)
+        self._offset = clock() - self._steady()  # between the two, before somebody set the clock
         self._store = store
         self._workspaces = workspaces
         self._settings = settings
@@ -168,6 +182,28 @@ class Sessions:
             self._seen[session_id] = now
         self._in_sight = session_ids
 
+    def _set_by(self) -> float:
+        """By how many seconds the clock was set since what is noted was last brought after it."""
+        by = self._clock() - self._steady() - self._offset
+        return by if abs(by) > _CLOCK_SLACK_S else 0.0
+
+    def follow_clock(self) -> None:
+        """Have what used the sessions be as long ago as it was, if somebody has set the clock. Waits for the disk."""
+        by = self._set_by()
+        if not by:
+            self._offset = self._clock() - self._steady()  # what is slewed is no jump, however much it comes to
+            return
+
+        def job(tx: Transaction) -> None:
+            now = self._clock()
+            tx.follow_clock(by, now)
+            for session_id, seen in list(self._seen.items()):
+                if by > 0 or seen > now:
+                    self._seen[session_id] = min(seen + by, now)
+            self._offset += by
+
+        self._store.write(job).result()
+
     def expires_at(self, session: SessionRecord) -> float | None:
         """When the session expires if nothing happens; None while something keeps it, or it has expired."""
         if session.state is not SessionState.LIVE or session.id in self._in_sight:
@@ -206,10 +242,13 @@ class Sessions:
     def _is_idle(self, session: SessionRecord) -> bool:
         if session.id in self._in_sight:
             return False
-        return self._clock() - self._last_use(session.id, session.last_activity) >= self._timeout_s
+        # As the clock would be: what is noted has not followed it yet.
+        now = self._clock() - self._set_by()
+        return now - self._last_use(session.id, session.last_activity) >= self._timeout_s
 
     def expire_idle(self) -> list[SessionRecord]:
         """Expire every session without activity for the timeout and without a live task. Waits for the disk."""
+        self.follow_clock()
 
         def job(tx: Transaction) -> list[SessionRecord]:
             now = self._clock()

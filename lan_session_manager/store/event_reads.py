@@ -31,6 +31,20 @@ class EventReads(Connected):
         row = self._one("SELECT coalesce(max(number), 0) AS number FROM events WHERE session_id = ?", session_id)
         return int(row["number"]) if row else 0
 
+    def sessions_with_events(self, more_than: int) -> list[str]:
+        """The ids of the sessions that have more than so many events."""
+        rows = self._all(
+            """SELECT id FROM sessions WHERE (SELECT max(number) FROM events WHERE session_id = sessions.id) - ? >=
+                   (SELECT min(number) FROM events WHERE session_id = sessions.id)""",
+            more_than,
+        )
+        return [row["id"] for row in rows]
+
+    def first_event_number(self, session_id: str) -> int:
+        """The number of the session's oldest event that is kept, 1 before the first."""
+        row = self._one("SELECT coalesce(min(number), 1) AS number FROM events WHERE session_id = ?", session_id)
+        return int(row["number"]) if row else 1
+
     def events_of_session(self, session_id: str, after: int, most: int) -> list[EventRecord]:
         """The session's own events with a number above `after`, oldest first, `most` at once."""
         rows = self._all(

@@ -19,6 +19,36 @@ class EventWrites(Reads):
         )
         return int(cursor.lastrowid or 0)
 
+    def prune_events(self, after: int, before: float, most: int) -> int | None:
+        """Remove those events that are older than `before` of the `most` with the next ids above `after`.
+
+        The newest of each session stays, as the next one is numbered after it. Gives the last id that was looked at;
+        None when there is nothing so old among them.
+        """
+        row = self._one(
+            "SELECT max(id) AS last, min(at) AS oldest FROM (SELECT id, at FROM events WHERE id > ? ORDER BY id LIMIT ?)",
+            after,
+            most,
+        )
+        if row is None or row["last"] is None or row["oldest"] >= before:
+            return None
+        self._connection.execute(
+            """DELETE FROM events WHERE id > ? AND id <= ? AND at < ? AND (session_id IS NULL OR number < (
+                   SELECT max(number) FROM events AS other WHERE other.session_id = events.session_id))""",
+            (after, row["last"], before),
+        )
+        return int(row["last"])
+
+    def prune_events_of(self, session_id: str, kept: int, most: int) -> int:
+        """Remove up to `most` of the session's oldest events beyond its `kept` newest; gives how many."""
+        return self._connection.execute(
+            """DELETE FROM events WHERE session_id = ?1 AND number IN (
+                   SELECT number FROM events WHERE session_id = ?1
+                       AND number <= (SELECT max(number) FROM events WHERE session_id = ?1) - ?2
+                   ORDER BY number LIMIT ?3)""",
+            (session_id, kept, most),
+        ).rowcount
+
     def _known_session(self, session_id: str) -> SessionRecord:
         session = self.session(session_id)
         if session is None:

@@ -59,8 +59,8 @@ class SessionWrites(EventWrites):
         )
         self.add_event(now, EventKind.SESSION_RESTORED, session_id, None)
 
-    def remove_what_was_of(self, session_id: str) -> None:
-        """Remove the rows of a session that is over but its own, so that its name is never given again.
+    def close_session(self, session_id: str) -> None:
+        """Have nobody open a session any more: its devices and addresses are forgotten, and come back as strangers.
 
         A device that is a guest elsewhere has its home there from now on.
         """
@@ -68,27 +68,24 @@ class SessionWrites(EventWrites):
             "UPDATE devices SET home_session_id = session_id WHERE home_session_id = ?1 AND session_id <> ?1",
             (session_id,),
         )
-        for table in ("bindings", "former_bindings", "devices", "session_limits", "shares", "events"):
+        for table in ("bindings", "former_bindings", "devices"):
+            self._connection.execute(f"DELETE FROM {table} WHERE session_id = ?", (session_id,))
+
+    def remove_what_was_of(self, session_id: str) -> None:
+        """Remove the rows of a session that is over but its own, so that its name is never given again."""
+        for table in ("session_limits", "shares", "events"):
             self._connection.execute(f"DELETE FROM {table} WHERE session_id = ?", (session_id,))
         self._connection.execute("UPDATE sessions SET trashed_at = NULL WHERE id = ?", (session_id,))
 
-    def prune_events(self, before: float, most: int, at_once: int) -> int:
-        """Remove events from before that moment, and of a session those beyond its newest `most`; `at_once` at most.
-
-        The newest event of each session stays, as the next one is numbered after it, and so does the newest of all.
-        """
-        gone = self._connection.execute(
-            """DELETE FROM events WHERE id IN (
-                   SELECT events.id FROM events LEFT JOIN (
-                       SELECT session_id, max(number) AS newest FROM events WHERE session_id IS NOT NULL
-                       GROUP BY session_id) AS last ON last.session_id = events.session_id
-                   WHERE events.id < (SELECT max(id) FROM events)
-                       AND (last.newest IS NULL OR number < last.newest)
-                       AND (at < ?1 OR number <= last.newest - ?2)
-                   LIMIT ?3)""",
-            (before, most, at_once),
+    def follow_clock(self, by: float, now: float) -> None:
+        """Follow a clock that was set by so many seconds: what used the live sessions is as long ago as it was."""
+        # Set forward, nothing is later than now. Set back, only what would be is surely from before it was set.
+        sets, which = (
+            ("min(?1 + last_activity, ?2)", "?1 > 0") if by > 0 else ("?1 + last_activity", "last_activity > ?2")
         )
-        return gone.rowcount
+        self._connection.execute(
+            f"UPDATE sessions SET last_activity = {sets} WHERE state = 'live' AND {which}", (by, now)
+        )
 
     def remove_unused_session(self, session_id: str) -> bool:
         """Remove an expired session that was only looked at, with its devices; gives whether it was one.

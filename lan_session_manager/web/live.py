@@ -174,9 +174,13 @@ class Hub:
             self._tell_expiry(session_id)
 
     def _tell_expiry(self, session_id: str) -> None:
-        clients = self._clients.get(session_id)
+        clients = self._clients.get(session_id, ())
+        if all(client.in_sight or not client.warned for client in clients) and any(
+            client.in_sight for client in clients
+        ):
+            return  # so that the sessions in use cost no read
         session = self._manager.store.read.session(session_id) if clients else None
-        if not clients or session is None or any(client.in_sight for client in clients):
+        if session is None:
             return
         at = self._manager.sessions.expires_at(session)
         is_near = at is not None and at - self._manager.tasks.now() <= self._manager.sessions.warning_s

@@ -87,7 +87,7 @@ POLICY: Mapping[str, Rule] = MappingProxyType(
         "GET /api/activity/log": Rule(SELF, Object.OWN, Rate.READ),
         "GET /api/dashboard/{client_ip}": Rule(OWNER, _SESSION, Rate.READ),
         "GET /api/session/{client_ip}": Rule(OWNER, _SESSION, Rate.READ),
-        "POST /api/session/{client_ip}/keep": Rule(OWNER, _SESSION, Rate.CHANGE),
+        "POST /api/session/{client_ip}/keep": Rule(OWNER, _SESSION, Rate.CHANGE, audited=True),
         "POST /api/workspace/{client_ip}/validate": Rule(OWNER, _SESSION, Rate.READ),
         "GET /api/workspace/{client_ip}/files": Rule(OWNER, _SESSION, Rate.READ),
         "GET /api/workspace/{client_ip}/files/{path}": Rule(OWNER, _SESSION, Rate.READ),

@@ -179,7 +179,8 @@ class _Conversation:
         picture = manager.activity.picture()
         missed = manager.store.read.events_of_session(client.session.id, after, _REPLAYED + 1)
         replayed: list[str] = []
-        left = _REPLAYED_BYTES if len(missed) <= _REPLAYED and after <= last else -1
+        is_kept = after + 1 >= manager.store.read.first_event_number(client.session.id)
+        left = _REPLAYED_BYTES if is_kept and len(missed) <= _REPLAYED and after <= last else -1
         for message in self._hub.events(client.session, missed, picture) if left > 0 else ():
             replayed.append(encode(message))
             left -= len(replayed[-1])
@@ -189,7 +190,7 @@ class _Conversation:
             for encoded in replayed:
                 client.send_encoded(encoded)
             client.told = max([client.told, *(event.number or 0 for event in missed[-1:])])
-        client.send(event="resumed", id=last, timestamp=iso(manager.tasks.now()))
+        client.send(event="resumed", id=last, missed=left < 0, timestamp=iso(manager.tasks.now()))
 
 
 def _parse(text: object) -> tuple[str, dict[str, Any]]:

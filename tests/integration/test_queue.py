@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import httpx
@@ -51,7 +52,7 @@ def test_a_chain_of_three_runs_in_its_order(server: Server) -> None:
         tasks = [ended(client, ids[ref]) for ref in "abc"]
         assert [task["status"] for task in tasks] == ["completed"] * 3
         assert client.get("/api/workspace/127.0.60.1/files/outputs/order").text == "a\nb\nc\n"
-        for before, after in zip(tasks, tasks[1:], strict=False):
+        for before, after in pairwise(tasks):
             assert after["depends_on"] == [before["task_id"]]
             assert before["ended_at"] <= after["started_at"]
 
@@ -102,7 +103,7 @@ def test_a_batch_that_cannot_be_accepted_leaves_nothing_behind(server: Server) -
 def test_a_batch_sent_twice_with_its_keys_exists_once(server: Server) -> None:
     with device(server, "127.0.60.5") as client:
         later = time.time() + LATER_S
-        tasks = [
+        tasks: list[dict[str, Any]] = [
             {"ref": "b", "description": "true", "idempotency_key": "k2", "depends_on": ["a"]},
             {"ref": "a", "description": "true", "idempotency_key": "k1", "start_after": later},
         ]

@@ -1,14 +1,18 @@
 """A task that waits for others starts after all have completed, and is cancelled once one has ended otherwise."""
 
+from collections.abc import Callable, Iterator
+from itertools import count
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lan_session_manager import LANSessionManager
 from lan_session_manager.batches import BatchItem
-from lan_session_manager.errors import InvalidInputError, NotFoundError
+from lan_session_manager.errors import IllegalMoveError, InvalidInputError, NoSandboxError, NotFoundError
 from lan_session_manager.requests import Request
 from lan_session_manager.states import Reason, TaskState
+from lan_session_manager.store import list_reads
 from lan_session_manager.store.records import TaskRecord
 from lan_session_manager.tasks import BulkAction, Result
 
@@ -63,15 +67,16 @@ def test_whether_the_other_fails_before_or_after_makes_no_difference(manager: LA
     assert _state(manager, early.id).detail == f"It waited for {fails.id}, which has failed."
 
 
-def test_a_long_chain_is_cancelled_to_its_end(manager: LANSessionManager) -> None:
+def test_a_chain_of_a_thousand_is_cancelled_to_its_end(make_manager: Callable[..., LANSessionManager]) -> None:
+    manager = make_manager(queue_bound=1000)
     session = _session(manager)
     items = [
-        BatchItem(Request("true", "shell", depends_on=(f"{n + 1}",) if n < 99 else ()), f"{n}") for n in range(100)
+        BatchItem(Request("true", "shell", depends_on=(f"{n + 1}",) if n < 999 else ()), f"{n}") for n in range(1000)
     ]
     tasks = manager.tasks.submit_batch(session, items).result()
     manager.tasks.cancel(tasks[-1].id, Reason.CANCELLED_BY_USER).result()
     assert {_state(manager, task.id).state for task in tasks} == {TaskState.CANCELLED}
-    events = [event.task_id for event in manager.store.read.events_after(0, 1000) if event.kind == "task_completed"]
+    events = [event.task_id for event in manager.store.read.events_after(0, 5000) if event.kind == "task_completed"]
     assert sorted(map(str, events)) == sorted(task.id for task in tasks)  # one each
 
 
@@ -129,30 +134,125 @@ def test_a_page_of_the_list_goes_on_where_the_one_before_ended(manager: LANSessi
     assert read.tasks_page(session, 2**53, 9, text="100%")[0] == []
 
 
-_CHANCES = st.lists(st.tuples(st.lists(st.integers(0, 7), max_size=3), st.integers(0, 3)), min_size=1, max_size=8)
+def test_it_does_not_start_before_its_time_however_it_was_chosen(manager: LANSessionManager) -> None:
+    session = _session(manager)
+    first = _submit(manager, session)
+    waits = _submit(manager, session, first.id)
+    with pytest.raises(IllegalMoveError):
+        manager.tasks.start(waits.id, "full").result()
+    manager.tasks.change(first.id, priority=None, start_after=manager.tasks.now() + 60).result()
+    with pytest.raises(IllegalMoveError):
+        manager.tasks.start(first.id, "full").result()
+    assert _ready(manager) == set()
+    assert manager.store.read.next_start_after(manager.tasks.now()) is not None
+    manager.tasks.change(first.id, priority=None, start_after=0).result()
+    assert manager.tasks.start(first.id, "full").result().state is TaskState.RUNNING
 
 
-@settings(max_examples=30, deadline=None)
-@given(_CHANCES, st.randoms(use_true_random=False))
-def test_every_task_has_one_end_and_none_starts_too_early(
-    tmp_path_factory: pytest.TempPathFactory, plan: list[tuple[list[int], int]], chance: object
+@pytest.mark.parametrize("backwards", [False, True])
+def test_who_cancels_all_of_a_chain_has_cancelled_each(manager: LANSessionManager, backwards: bool) -> None:
+    session = _session(manager)
+    first = _submit(manager, session).id
+    second = _submit(manager, session, first).id
+    ids = [first, second, _submit(manager, session, second).id][:: -1 if backwards else 1]
+    done = manager.tasks.bulk(session, BulkAction.CANCEL, ids).result()
+    assert [one.id for one in done if isinstance(one, TaskRecord)] == ids
+    assert {_state(manager, task_id).reason for task_id in ids} == {Reason.CANCELLED_BY_USER}
+
+
+def test_nothing_runs_again_in_bulk_where_there_is_no_sandbox(manager: LANSessionManager) -> None:
+    session = _session(manager)
+    task_id = _submit(manager, session).id
+    _end(manager, task_id)
+    refused = manager.tasks.bulk(session, BulkAction.RERUN, [task_id], has_sandbox=False).result()
+    assert [type(one) for one in refused] == [NoSandboxError]
+    assert manager.store.read.queued_count(session) == 0
+
+
+def test_a_search_that_finds_nothing_in_its_time_says_where_to_go_on(
+    manager: LANSessionManager, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    session = _session(manager)
+    ids = [_submit(manager, session).id for _ in range(7)]
+    monkeypatch.setattr(list_reads, "SEARCH_S", 0.0)
+    monkeypatch.setattr(list_reads, "_PIECE", 2)
+    found, looks, before = [], 0, 2**53
+    while True:
+        tasks, following = manager.store.read.tasks_page(session, before, 5, text="task_002")
+        found += [task.id for task in tasks]
+        looks += 1
+        if following is None:
+            break
+        assert following < before
+        before = following
+    assert found == [ids[1]]
+    assert looks == 4
+
+
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LANSessionManager]:
     manager = LANSessionManager(tmp_path_factory.mktemp("dependencies"))
-    try:
-        session = _session(manager)
-        ids: list[str] = []
-        for waits_for, _ in plan:
-            ids.append(_submit(manager, session, *{ids[other] for other in waits_for if other < len(ids)}).id)
-        fate = dict(zip(ids, (exit_code == 0 for _, exit_code in plan), strict=True))
-        completed: set[str] = set()
-        while ready := sorted(_ready(manager)):
-            task_id = chance.choice(ready)  # type: ignore[attr-defined]
-            assert set(manager.store.read.dependencies_of([task_id]).get(task_id, [])) <= completed
-            _end(manager, task_id, exit_code=0 if fate[task_id] else 1)
-            if fate[task_id]:
+    yield manager
+    manager.close()
+
+
+_HOSTS = (f"10.9.{number // 250}.{number % 250 + 1}" for number in count())
+_STEPS = ("complete", "complete", "complete", "fail", "cancel", "put back", "lose", "delete")
+_PLANS = st.lists(st.tuples(st.lists(st.integers(0, 9), max_size=3), st.integers(0, 1)), min_size=1, max_size=10)
+
+
+def _check_counters(manager: LANSessionManager, ids: list[str]) -> None:
+    states = {task.id: task for task in (manager.store.read.task(task_id) for task_id in ids) if task}
+    depends_on = manager.store.read.dependencies_of(ids)
+    for task_id, task in states.items():
+        others = [states[other].state for other in depends_on.get(task_id, [])]
+        assert task.open_dependencies == sum(other is not TaskState.COMPLETED for other in others), task_id
+        if task.state is TaskState.QUEUED:
+            assert not {TaskState.FAILED, TaskState.CANCELLED} & set(others), task_id
+
+
+@settings(max_examples=40, deadline=None)
+@given(_PLANS, st.data())
+def test_every_task_has_one_end_and_none_starts_too_early(
+    many: LANSessionManager, plan: list[tuple[list[int], int]], data: st.DataObject
+) -> None:
+    session, tasks, read = _session(many, next(_HOSTS)), many.tasks, many.store.read
+    ids: list[str] = []
+    waits_for: dict[str, set[str]] = {}
+    for others, retries in plan:
+        depends_on = {ids[other] for other in others if other < len(ids)}
+        request = Request("true", "shell", depends_on=tuple(depends_on), retries=retries)
+        ids.append(tasks.submit(session, request).result().id)
+        waits_for[ids[-1]] = depends_on
+    completed: set[str] = set()
+    deleted: set[str] = set()
+    put_back = 0
+    while ready := sorted(_ready(many) & set(ids)):
+        task_id = data.draw(st.sampled_from(ready))
+        assert waits_for[task_id] <= completed
+        match data.draw(st.sampled_from(_STEPS)):
+            case "complete":
+                _end(many, task_id)
                 completed.add(task_id)
-        assert all(_state(manager, task_id).state.ended for task_id in ids)
-        ends = [event.task_id for event in manager.store.read.events_after(0, 1000) if event.kind == "task_completed"]
-        assert sorted(map(str, ends)) == sorted(ids)
-    finally:
-        manager.close()
+            case "fail":
+                _end(many, task_id, exit_code=1)
+            case "cancel":
+                waiting = [task.id for task in read.live_tasks_of(session)]
+                tasks.cancel(data.draw(st.sampled_from(waiting)), Reason.CANCELLED_BY_USER).result()
+            case "put back" if put_back < 3:
+                put_back += 1
+                tasks.start(task_id, "full").result()
+                tasks.put_back(task_id, "short of something").result()
+            case "lose":
+                tasks.start(task_id, "full").result()
+                tasks.finish(task_id, Result(Reason.LOST, None, tasks.now())).result()
+            case _ if gone := sorted(completed - deleted):
+                tasks.delete(gone[0]).result()
+                deleted.add(gone[0])
+        _check_counters(many, ids)
+    left = [task for task in map(read.task, ids) if task]
+    assert {task.id for task in left} == set(ids) - deleted
+    assert all(task.state.ended for task in left)
+    events = read.events_of_session(session, 0, 1000)
+    ends = [event.task_id for event in events if event.kind == "task_completed"]
+    assert sorted(map(str, ends)) == sorted(ids)

@@ -1,148 +1,204 @@
-"""Who is next: weighted fair share between sessions; priority, then first in, first out within one."""
+"""Who is next: the least used share for its weight first, priority and then first in, first out within a session."""
 
-from dataclasses import replace
+from collections import defaultdict
 
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 
-from lan_session_manager.schedule import USUAL_S, Load, Loads, Room, Running, Wait, Waiting, order, startable
-
-USUAL = Load(limit=5)
-queues = st.lists(
-    st.tuples(st.sampled_from("abcd"), st.integers(-1, 1), st.sampled_from([True, True, True, False])), max_size=40
-).map(
-    lambda tasks: [
-        Waiting(seq, f"{session}{seq}", session, priority=priority, parallel_safe=safe)
-        for seq, (session, priority, safe) in enumerate(tasks, 1)
-    ]
+from lan_session_manager.schedule import (
+    NEVER,
+    USUAL_S,
+    Load,
+    Loads,
+    Room,
+    Running,
+    Wait,
+    Waiting,
+    order,
+    startable,
+    turns,
 )
-loads = st.dictionaries(
-    st.sampled_from("abcd"),
-    st.builds(
-        Load, st.integers(1, 5), st.integers(0, 6), st.booleans(), st.floats(0, 1e6), st.sampled_from([0.1, 1.0, 10.0])
-    ),
-    max_size=4,
-).map(lambda known: Loads(USUAL, known))
+
+_USUAL = Load(5)
 
 
-def _loads(usual: Load = USUAL, **known: Load) -> Loads:
+@st.composite
+def _queues(draw: st.DrawFn) -> list[Waiting]:
+    drawn = draw(
+        st.lists(
+            st.tuples(
+                st.sampled_from("abcd"),
+                st.integers(1, 100),
+                st.floats(1.0, 100.0),
+                st.integers(-2, 2),
+                st.sampled_from([True, True, False]),
+            ),
+            max_size=20,
+        )
+    )
+    return [Waiting(seq, f"{session}{seq}", session, *rest) for seq, (session, *rest) in enumerate(drawn, 1)]
+
+
+_load = st.builds(
+    Load, st.integers(1, 5), st.integers(0, 6), st.just(value=False), st.floats(0.0, 1000.0), st.floats(0.1, 10.0)
+)
+_loads = st.dictionaries(st.sampled_from("abcd"), _load, max_size=4).map(lambda known: Loads(_USUAL, known))
+_running = st.lists(st.builds(Running, st.integers(1, 40), st.floats(0.0, 100.0)), max_size=6)
+
+
+def _loaded(usual: Load = _USUAL, **known: Load) -> Loads:
     return Loads(usual, known)
 
 
-def _ids(waiting: list[Waiting], loads: Loads, slots: int = 2) -> list[str]:
-    return [placed.task.task_id for placed in order(waiting, loads, Room(slots))]
+def _ids(waiting: list[Waiting], loads: Loads) -> list[str]:
+    return [placed.task.task_id for placed in order(waiting, loads, Room(9))]
 
 
-def test_who_has_used_the_least_goes_first() -> None:
-    waiting = [Waiting(1, "a1", "a"), Waiting(2, "b2", "b"), Waiting(3, "c3", "c")]
-    assert _ids(waiting, _loads(a=Load(5, used_s=7), b=Load(5, used_s=3))) == ["c3", "b2", "a1"]
-
-
-def test_who_runs_the_fewest_goes_first_where_nobody_has_used_anything() -> None:
-    assert _ids([Waiting(1, "a1", "a"), Waiting(2, "b2", "b")], _loads(a=Load(5, running=1))) == ["b2", "a1"]
-
-
-def test_with_twice_the_weight_one_may_have_used_twice_as_much() -> None:
+def test_the_session_that_has_used_the_least_goes_first() -> None:
     waiting = [Waiting(1, "a1", "a"), Waiting(2, "b2", "b")]
-    assert _ids(waiting, _loads(a=Load(5, used_s=100), b=Load(5, used_s=190, weight=2.0))) == ["b2", "a1"]
-    assert _ids(waiting, _loads(a=Load(5, used_s=100), b=Load(5, used_s=210, weight=2.0))) == ["a1", "b2"]
+    assert _ids(waiting, _loaded(a=Load(5, used_s=2.0), b=Load(5, used_s=1.0))) == ["b2", "a1"]
+
+
+def test_what_runs_counts_before_it_has_used_anything() -> None:
+    waiting = [Waiting(1, "a1", "a"), Waiting(2, "b2", "b")]
+    assert _ids(waiting, _loaded(a=Load(5, running=1))) == ["b2", "a1"]
+
+
+def test_a_session_of_twice_the_weight_may_have_used_twice_as_much() -> None:
+    waiting = [Waiting(1, "a1", "a"), Waiting(2, "b2", "b")]
+    assert _ids(waiting, _loaded(a=Load(5, used_s=19.0, weight=2.0), b=Load(5, used_s=10.0)))[0] == "a1"
+    assert _ids(waiting, _loaded(a=Load(5, used_s=21.0, weight=2.0), b=Load(5, used_s=10.0)))[0] == "b2"
 
 
 def test_among_equals_the_oldest_task_goes_first() -> None:
-    assert _ids([Waiting(2, "b2", "b"), Waiting(1, "a1", "a")], _loads()) == ["a1", "b2"]
+    assert _ids([Waiting(2, "b2", "b"), Waiting(1, "a1", "a")], _loaded()) == ["a1", "b2"]
 
 
-def test_a_flood_does_not_hold_up_a_single_task() -> None:
+def test_the_highest_priority_goes_first_within_a_session_and_changes_nothing_between_sessions() -> None:
+    waiting = [Waiting(1, "a1", "a"), Waiting(2, "a2", "a", priority=9), Waiting(3, "b3", "b")]
+    assert _ids(waiting, _loaded(a=Load(5, used_s=USUAL_S))) == ["b3", "a2", "a1"]
+
+
+def test_a_flood_of_a_thousand_does_not_hold_up_one_task_of_another_device() -> None:
     flood = [Waiting(seq, f"a{seq}", "a") for seq in range(1, 1001)]
-    assert _ids([*flood, Waiting(1001, "b", "b")], _loads()).index("b") == 1
+    assert _ids([*flood, Waiting(1001, "b", "b")], _loaded(a=Load(5, running=2)))[0] == "b"
 
 
-def test_a_higher_priority_goes_first_in_its_own_session_and_before_nobody_else() -> None:
-    waiting = [Waiting(1, "a1", "a"), Waiting(2, "b2", "b"), Waiting(3, "b3", "b", priority=9)]
-    assert _ids(waiting, _loads(b=Load(5, used_s=5))) == ["a1", "b3", "b2"]
+def test_a_newcomer_starts_when_all_slots_are_taken_by_others() -> None:
+    waiting, loads = [Waiting(1, "a1", "a"), Waiting(2, "b2", "b")], _loaded(a=Load(5, running=2))
+    assert [task.task_id for task in startable(waiting, loads, Room(2), 2)] == ["b2"]
+    assert startable(waiting, loads, Room(2), 3) == []
 
 
-@given(queues, loads)
-def test_every_task_has_one_place_and_the_places_have_no_gap(waiting: list[Waiting], loads: Loads) -> None:
+def test_who_runs_one_already_does_not_get_the_newcomers_slot() -> None:
+    assert startable([Waiting(1, "a1", "a")], _loaded(a=Load(5, running=1)), Room(2), 2) == []
+
+
+def test_a_task_that_is_not_parallel_safe_waits_for_the_others_of_its_session_and_these_for_it() -> None:
+    alone = Waiting(1, "a1", "a", parallel_safe=False)
+    assert startable([alone], _loaded(a=Load(5, running=1)), Room(9), 1) == []
+    assert startable([alone, Waiting(2, "a2", "a"), Waiting(3, "b3", "b")], _loaded(), Room(9), 0) == [
+        alone,
+        Waiting(3, "b3", "b"),
+    ]
+    assert startable([Waiting(2, "a2", "a")], _loaded(a=Load(5, running=1, is_alone=True)), Room(9), 1) == []
+
+
+def test_each_placed_task_says_what_it_waits_for() -> None:
+    waiting = [
+        Waiting(1, "slot", "a"),
+        Waiting(2, "own", "b"),
+        Waiting(3, "memory", "c", 200),
+        Waiting(4, "alone", "d", parallel_safe=False),
+    ]
+    loads = _loaded(b=Load(1, running=1), d=Load(5, running=1))
+    waits = {one.task.task_id: one.wait for one in order(waiting, loads, Room(2, 300), [Running(150, 9.0)])}
+    assert waits == {"slot": Wait.SLOT, "own": Wait.OWN_LIMIT, "memory": Wait.MEMORY, "alone": Wait.ALONE}
+
+
+@given(_queues(), _loads)
+def test_every_task_has_one_place_the_places_have_no_gap_and_do_not_depend_on_how_the_tasks_come(
+    waiting: list[Waiting], loads: Loads
+) -> None:
     placed = order(waiting, loads, Room(2))
-    assert sorted(one.task.task_id for one in placed) == sorted(task.task_id for task in waiting)
+    assert sorted(one.task.seq for one in placed) == sorted(task.seq for task in waiting)
     assert [one.position for one in placed] == list(range(1, len(waiting) + 1))
+    assert order(list(reversed(waiting)), loads, Room(2)) == placed
 
 
-@given(queues, loads)
-def test_a_session_runs_its_tasks_by_priority_and_then_as_they_came(waiting: list[Waiting], loads: Loads) -> None:
-    placed = order(waiting, loads, Room(2))
-    for session in "abcd":
-        own = [(-one.task.priority, one.task.seq) for one in placed if one.task.session_id == session]
-        assert own == sorted(own)
+@given(_queues(), _loads)
+def test_a_session_runs_its_tasks_by_priority_and_then_in_the_order_of_submission(
+    waiting: list[Waiting], loads: Loads
+) -> None:
+    own = defaultdict(list)
+    for one in order(waiting, loads, Room(2)):
+        own[one.task.session_id].append((-one.task.priority, one.task.seq))
+    assert all(places == sorted(places) for places in own.values())
 
 
-def test_what_keeps_a_task_is_said() -> None:
-    waiting = [Waiting(number, f"{session}{number}", session, 60) for number, session in enumerate("aabb")]
-    room = Room(9, 100)
-    waits = {one.task.task_id: one.wait for one in order(waiting, _loads(Load(1), b=Load(2)), room, [Running(50, 9.0)])}
-    assert waits == {"a0": Wait.MEMORY, "a1": Wait.OWN_LIMIT, "b2": Wait.MEMORY, "b3": Wait.MEMORY}
-    waits = {one.task.task_id: one.wait for one in order(waiting, _loads(), Room(1))}
-    assert set(waits.values()) == {Wait.SLOT}
-    unsafe = [Waiting(1, "a1", "a", parallel_safe=False), Waiting(2, "a2", "a")]
-    waits = {one.task.task_id: one.wait for one in order(unsafe, _loads(), Room(9))}
-    assert waits == {"a1": Wait.SLOT, "a2": Wait.ALONE}
-
-
-@given(queues, loads, st.integers(1, 6), st.integers(0, 8))
+@given(_queues(), _loads, st.integers(1, 6), st.integers(0, 8))
 def test_nobody_starts_more_than_the_slots_and_the_own_limit(
     waiting: list[Waiting], loads: Loads, slots: int, busy: int
 ) -> None:
     chosen = startable(waiting, loads, Room(slots), busy)
     assert len(chosen) <= max(0, slots + 1 - busy)
-    for session in "abcd":
-        load, own = loads.of(session), [task for task in chosen if task.session_id == session]
-        assert not own or load.running + len(own) <= load.limit
-        if load.running or len(own) > 1:
-            assert not load.is_alone or not own
-            assert all(task.parallel_safe for task in own)
+    for session in {task.session_id for task in chosen}:
+        own, load = [task for task in chosen if task.session_id == session], loads.of(session)
+        assert load.running + len(own) <= load.limit
+        assert all(task.parallel_safe for task in own) or load.running + len(own) == 1
+    if busy + len(chosen) > slots:
+        assert not loads.of(chosen[-1].session_id).running if chosen else busy > slots
 
 
-@given(queues, loads, st.integers(1, 6), st.integers(0, 8))
-def test_the_slot_beyond_the_others_is_for_who_runs_nothing(
-    waiting: list[Waiting], loads: Loads, slots: int, busy: int
+@given(_queues(), _loads, _running)
+def test_all_that_run_have_no_more_memory_than_there_is(
+    waiting: list[Waiting], loads: Loads, running: list[Running]
 ) -> None:
-    chosen = startable(waiting, loads, Room(slots), busy)
-    if chosen and busy + len(chosen) == slots + 1:
-        newcomer = chosen[-1]
-        assert loads.of(newcomer.session_id).running == 0
-        assert [task.session_id for task in chosen].count(newcomer.session_id) == 1
+    chosen, taken = startable(waiting, loads, Room(99, 100), 0, running), sum(task.memory_mb for task in running)
+    assert not chosen or taken + sum(task.memory_mb for task in chosen) <= 100
 
 
-def test_a_newcomer_starts_though_others_have_taken_all_slots_and_a_second_one_waits() -> None:
-    flood = [Waiting(seq, f"a{seq}", "a") for seq in range(1, 100)]
-    both = [*flood, Waiting(100, "b", "b"), Waiting(101, "c", "c")]
-    room, full = Room(2), _loads(a=Load(5, running=2))
-    assert [task.task_id for task in startable(both, full, room, busy=2)] == ["b"]
-    assert startable(both, _loads(a=Load(5, running=2), b=Load(5, running=1)), room, busy=3) == []
+@given(_queues(), _loads, st.integers(1, 3), st.integers(0, 3), _running, st.integers(0, 4))
+def test_a_look_at_the_sessions_that_are_next_chooses_what_a_look_at_all_does(
+    waiting: list[Waiting], loads: Loads, slots: int, busy: int, running: list[Running], near: int
+) -> None:
+    whole = startable(waiting, loads, Room(slots, 300), busy, running)
+    firsts: dict[str, int] = {}
+    for task in sorted(waiting, key=lambda task: (-task.priority, task.seq)):
+        firsts.setdefault(task.session_id, task.seq)
+    line = turns(firsts.items(), loads)
+    sessions = {session for _, session in line[:near]}
+    beyond = line[near][0] if near < len(line) else NEVER
+    part = startable(
+        [task for task in waiting if task.session_id in sessions], loads, Room(slots, 300), busy, running, beyond
+    )
+    assert part == whole[: len(part)]
+    assert part == whole or beyond is not NEVER
 
 
-@given(queues, st.integers(1, 6))
-def test_no_slot_stays_free_while_somebody_may_start(waiting: list[Waiting], slots: int) -> None:
-    assume(all(task.parallel_safe for task in waiting))
-    could = sum(min(sum(task.session_id == session for task in waiting), USUAL.limit) for session in "abcd")
-    assert len(startable(waiting, _loads(), Room(slots), 0)) >= min(slots, could)
+@given(_queues(), _loads, st.integers(1, 4), st.integers(0, 3))
+def test_every_task_starts_once_enough_others_have_ended(
+    waiting: list[Waiting], loads: Loads, slots: int, limit: int
+) -> None:
+    left, running, known = list(waiting), list[Waiting](), {own: loads.of(own) for own in "abcd"}
+    for _ in range(4 * len(waiting) + 4):
+        now = {}
+        for session, load in known.items():
+            own = [task for task in running if task.session_id == session]
+            now[session] = Load(
+                max(1, limit), len(own), any(not task.parallel_safe for task in own), load.used_s, load.weight
+            )
+        runs = [Running(task.memory_mb, task.time_s) for task in running]
+        chosen = startable(left, Loads(_USUAL, now), Room(slots, 100), len(running), runs)
+        left = [task for task in left if task not in chosen]
+        running += chosen
+        assert sum(task.memory_mb for task in running) <= 100
+        running = running[1:]
+    assert not left
 
 
-@given(queues)
-def test_every_task_starts_in_the_end(waiting: list[Waiting]) -> None:
-    left, used = list(waiting), dict.fromkeys("abcd", 0.0)
-    while left:
-        known = {session: Load(2, used_s=seconds) for session, seconds in used.items()}
-        chosen = startable(left, _loads(**known), Room(1), 0)
-        assert chosen
-        for task in chosen:
-            used[task.session_id] += 1.0
-            left.remove(task)
-
-
-def _start(waiting: list[Waiting], memory_mb: int, *running: Running, slots: int = 9) -> list[str]:
-    return [task.task_id for task in startable(waiting, _loads(Load(9)), Room(slots, memory_mb), 0, running)]
+def _start(waiting: list[Waiting], memory_mb: int, *running: Running) -> list[str]:
+    return [task.task_id for task in startable(waiting, _loaded(Load(9)), Room(9, memory_mb), 0, running)]
 
 
 def test_tasks_of_other_sessions_that_leave_room_for_it_go_before_one_that_waits_for_memory() -> None:
@@ -167,28 +223,12 @@ def test_a_task_larger_than_all_memory_runs_alone() -> None:
     assert _start([Waiting(1, "a", "a", 1)], 300, Running(400, 60.0)) == []
 
 
-# Each of a session of its own, so that their order is that of their numbers.
-tasks_with_memory = st.lists(st.tuples(st.integers(1, 100), st.floats(1.0, 100.0)), max_size=12).map(
-    lambda sizes: [Waiting(seq, f"t{seq}", f"s{seq}", *size) for seq, size in enumerate(sizes)]
-)
-running_tasks = st.lists(st.builds(Running, st.integers(1, 40), st.floats(0.0, 100.0)), max_size=6)
-
-
-def _fitted(waiting: list[Waiting], running: list[Running]) -> list[Waiting]:
-    return startable(waiting, _loads(), Room(99, 100), 0, running)
-
-
-@given(tasks_with_memory, running_tasks)
-def test_all_that_run_have_no_more_memory_than_there_is(waiting: list[Waiting], running: list[Running]) -> None:
-    chosen, taken = _fitted(waiting, running), sum(task.memory_mb for task in running)
-    assert not chosen or taken + sum(task.memory_mb for task in chosen) <= 100
-
-
-@given(tasks_with_memory, running_tasks)
+@given(_queues(), _running)
 def test_who_goes_before_a_task_that_waits_for_memory_never_delays_it(
     waiting: list[Waiting], running: list[Running]
 ) -> None:
-    chosen = _fitted(waiting, running)
+    waiting = [Waiting(t.seq, t.task_id, f"s{t.seq}", t.memory_mb, t.time_s) for t in waiting]  # each its own session
+    chosen = startable(waiting, _loaded(), Room(99, 100), 0, running)
     free = 100 - sum(task.memory_mb for task in running)
     before: list[Waiting] = []
     for first in waiting:  # the first that finds no room
@@ -206,7 +246,3 @@ def test_who_goes_before_a_task_that_waits_for_memory_never_delays_it(
     soonest = min(moment for moment, _ in ends if fits_at(moment, ends))
     others = [(task.time_s, task.memory_mb) for task in chosen if task not in before]
     assert fits_at(soonest, [*ends, *others])
-
-
-def test_a_running_task_counts_as_a_usual_one() -> None:
-    assert replace(USUAL, running=2).key == 2 * USUAL_S

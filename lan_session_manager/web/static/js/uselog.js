@@ -29,7 +29,7 @@ const BEGINNING = {
 function factsOf({ lines, end, ended, error }) {
   const first = lines.lines.find((line) => line.n !== null);
   // What is counted while it is printed is newer than what the server said last.
-  const total = lines.atEnd && lines.line !== null ? lines.line - 1 : end.line;
+  const total = lines.atEnd && lines.line !== null ? lines.line - 1 : end.line && end.line - 1;
   return {
     total,
     bytes: Math.max(end.byte, lines.next),
