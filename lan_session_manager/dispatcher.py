@@ -111,7 +111,8 @@ class Dispatcher:
             longest_s = LOOK_S
             while True:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), longest_s)
+                    async with asyncio.timeout(longest_s):  # wait_for may lose a cancellation: CPython issue 86296
+                        await self._wake.wait()
                 self._wake.clear()
                 try:
                     longest_s = await self._fill(queueing)

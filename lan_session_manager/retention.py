@@ -109,7 +109,7 @@ class Retention:
     async def purge(self, session_id: str, now: float) -> None:
         """Remove a session that is in the trash for good, now.
 
-        Raises NotFoundError for one that is not in the trash, and SessionInUseError while a task of it is being stopped.
+        Raises NotFoundError for one that is not in the trash, and SessionInUseError while a task of it goes on.
         """
         await asyncio.wrap_future(self._end(session_id, now))
         session = self._store.read.session(session_id)
@@ -135,10 +135,7 @@ class Retention:
         before = now - self._settings.retention_days * DAY_S
         last: int | None = 0
         while last is not None:  # a part at a time, between which others may write
-            after = last
-            last = await asyncio.wrap_future(
-                self._store.write(lambda tx, after=after: tx.prune_events(after, before, _EVENTS_AT_ONCE))
-            )
+            last = await asyncio.wrap_future(self._store.write(functools.partial(_prune_old, last, before)))
         for session_id in await asyncio.to_thread(self._store.read.sessions_with_events, _EVENTS_KEPT):
             pruned = _EVENTS_AT_ONCE
             while pruned == _EVENTS_AT_ONCE:
@@ -158,6 +155,10 @@ class Retention:
             tx.close_session(session_id)
 
         return self._store.write(job)
+
+
+def _prune_old(after: int, before: float, tx: Transaction) -> int | None:
+    return tx.prune_events(after, before, _EVENTS_AT_ONCE)
 
 
 def _prune(session_id: str, tx: Transaction) -> int:

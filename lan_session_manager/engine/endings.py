@@ -16,9 +16,10 @@ def ending_of(end: BoxEnd, asked: Reason | None, *, is_log_cut: bool = False) ->
     """The ending that an exit code means, in the way of a shell.
 
     Above 128 it is a signal: a program that itself ends with such a code cannot be told from one that was ended by the
-    signal, as the first process of a box tells its monitor nothing but a code: `detail` says so. 137 (KILL) with a kill for memory in the box is the memory limit, and 153 (XFSZ) the limit of a file's size,
-    which comes from the session's quota. If somebody asked the task to stop, why they did (`asked`) goes before
-    everything that the program made of it.
+    signal, as the first process of a box tells its monitor nothing but a code, and `detail` says so. 137 (KILL) with a
+    kill for memory in the box is the memory limit, and 153 (XFSZ) the limit of a file's size, which comes from the
+    session's quota. If somebody asked the task to stop, why they did (`asked`) goes before everything that the program
+    made of it.
     """
     code, detail = end.code, ""
     killed_for_memory = end.used.oom_kills > 0

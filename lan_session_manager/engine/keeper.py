@@ -233,7 +233,7 @@ class Keeper:
         )
 
     def find(self, lease: Lease) -> Held | Ending | None:
-        """What an earlier server started: the box that runs, or its end, which may be that it is lost; None: not known."""
+        """What an earlier server started: the box that runs, or its end, also that it is lost; None: not known."""
         box_id, records = opaque_id(lease.task_id), self.records(lease.task_id)
         kept, stop, ending = records.started(), records.stop(), self.ending(lease.task_id)
         if kept is not None and ending is None:

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 from importlib import resources
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -200,19 +201,20 @@ def _run_batch(connection: sqlite3.Connection, batch: list[tuple[Callable[[Trans
 
 
 def _migrate(connection: sqlite3.Connection) -> None:
-    """Bring the schema up to date: each numbered file once, all in one transaction."""
-    files = sorted(
-        (file for file in resources.files(__package__).joinpath("migrations").iterdir() if file.name.endswith(".sql")),
-        key=lambda file: file.name,
-    )
-    if _schema_version(connection) == len(files):
+    """Bring the schema up to date: each file once, in the order of its number, all in one transaction."""
+    found = resources.files(__package__).joinpath("migrations").iterdir()
+    files = sorted(((int(file.name[:4]), file) for file in found if file.name.endswith(".sql")), key=itemgetter(0))
+    newest = files[-1][0]
+    if _schema_version(connection) == newest:
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
         version = _schema_version(connection)  # again, as another process may have been first
-        if version > len(files):
+        if version > newest:
             raise StorageError
-        for number, file in enumerate(files[version:], version + 1):
+        for number, file in files:
+            if number <= version:
+                continue
             for statement in _statements(file.read_text(encoding="utf-8")):
                 connection.execute(statement)
             connection.execute(f"PRAGMA user_version = {number}")

@@ -26,7 +26,8 @@ class EventWrites(Reads):
         None when there is nothing so old among them.
         """
         row = self._one(
-            "SELECT max(id) AS last, min(at) AS oldest FROM (SELECT id, at FROM events WHERE id > ? ORDER BY id LIMIT ?)",
+            """SELECT max(id) AS last, min(at) AS oldest FROM (
+                   SELECT id, at FROM events WHERE id > ? ORDER BY id LIMIT ?)""",
             after,
             most,
         )

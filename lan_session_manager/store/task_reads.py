@@ -96,8 +96,10 @@ class TaskReads(Connected):
             f"""WITH RECURSIVE queues (id) AS (
                     SELECT min(session_id) FROM tasks INDEXED BY tasks_ready WHERE {_READY}
                     UNION ALL
-                    SELECT (SELECT min(session_id) FROM tasks INDEXED BY tasks_ready WHERE {_READY} AND session_id > queues.id)
-                    FROM queues WHERE queues.id IS NOT NULL
+                    SELECT (
+                        SELECT min(session_id) FROM tasks INDEXED BY tasks_ready
+                        WHERE {_READY} AND session_id > queues.id
+                    ) FROM queues WHERE queues.id IS NOT NULL
                 ), firsts AS (
                     SELECT id, (
                         SELECT seq FROM tasks INDEXED BY tasks_ready

@@ -42,14 +42,15 @@ def test_a_window_scrolls_from_the_end_to_the_beginning_and_back(counted: tuple[
     assert len(back) == 300
     while back[0]["after"]:
         back = _lines(counted, before=back[0]["after"])["lines"] + back
-    assert "".join(line["text"] + "\n" for line in back) == whole
-    assert [line["number"] for line in back] == list(range(1, 5002))
+    # Where in the other stream's lines stderr comes nobody can say.
+    assert "".join(line["text"] + "\n" * ("is_partial" not in line) for line in back) == whole
+    assert [line["number"] for line in back if "is_partial" not in line] == list(range(1, 5002))
     assert [line["text"] for line in back if line["stream"] == "stderr"] == ["problem"]
     forth: list[dict[str, Any]] = []
     while more := _lines(counted, after=forth[-1]["next"] if forth else 0, most=2000)["lines"]:
         forth += more
     assert forth == back
-    assert _lines(counted, line=4321, most=1)["lines"] == [back[4320]]
+    assert _lines(counted, line=4321, most=1)["lines"] == [line for line in back if line["number"] == 4321][:1]
     assert _lines(counted, line=9999)["lines"] == []
 
 
@@ -66,7 +67,7 @@ def test_the_tail_begins_with_a_line_and_says_where(counted: tuple[httpx.Client,
     after = int(answer.headers["X-Log-After"])
     assert answer.content == whole[after:]
     assert 1000 <= len(answer.content) < 1020
-    assert re.fullmatch(r"line \d+", answer.text.split("\n")[0])
+    assert whole[:after].endswith(b"\n")
     assert int(answer.headers["X-Log-Next"]) == len(whole)
     of_stderr = client.get(f"/api/task/{task}/log", params={"stream": "stderr"})
     assert of_stderr.content == b"problem\n"

@@ -15,7 +15,7 @@ LEVELS = (
     {"store"},
     {"workspace", "logs", "sandbox", "egress", "machine", "names", "tls", "banner"},
     {"allowances", "sessions", "tasks", "activity", "schedule", "runners", "identity", "feed", "exposure"}
-    | {"audit", "connections", "requests", "batches", "shares", "estimate", "waits", "line"},
+    | {"audit", "connections", "requests", "batches", "queue_files", "shares", "estimate", "waits", "line"},
     {"engine"},
     {"dispatcher", "queueing", "diskwatch", "growth", "keptlogs", "shortage", "retention"},
     {"manager"},

@@ -10,6 +10,7 @@ from lan_session_manager import LANSessionManager, sessions
 from lan_session_manager.addresses import parse_address
 from lan_session_manager.errors import AddressError
 from lan_session_manager.requests import Request
+from lan_session_manager.sessions import Sessions
 from lan_session_manager.states import Reason, SessionState, TaskState
 from lan_session_manager.store import Transaction
 from lan_session_manager.store.records import LimitsRecord
@@ -59,7 +60,7 @@ def test_a_session_expires_after_its_idle_time_and_not_a_second_before(
 ) -> None:
     manager = make_manager(session_timeout_minutes=1)
     session = manager.create_session(IP)
-    clock.forward(60)
+    clock.forward(59)
     assert manager.sessions.expire_idle() == []
     assert not session.is_expired()
     clock.forward(1)
@@ -185,3 +186,70 @@ def test_files_are_moved_under_no_box_not_even_before_its_lease_is_kept(manager:
     assert not may_move(is_starting=False)  # for a visit at that moment
     run()
     assert not may_move(is_starting=True)  # the other one may have a box by now
+
+
+def test_every_request_counts_to_the_second_though_not_every_one_is_written(
+    make_manager: Callable[..., LANSessionManager], clock: Clock
+) -> None:
+    sessions = (manager := make_manager(session_timeout_minutes=1)).sessions
+    manager.create_session(IP)
+    clock.forward(4)
+    assert sessions.live(ADDRESS)
+    clock.forward(59)
+    assert sessions.expire_idle() == []
+    clock.forward(1)
+    assert len(sessions.expire_idle()) == 1
+
+
+def test_the_end_of_a_task_counts_as_use(make_manager: Callable[..., LANSessionManager], clock: Clock) -> None:
+    manager = make_manager(session_timeout_minutes=1)
+    task_id = manager.submit_task(IP, "count", runner="swarm")
+    clock.forward(1000)
+    manager.complete_task(task_id)
+    clock.forward(59)
+    assert manager.sessions.expire_idle() == []
+    clock.forward(1)
+    assert len(manager.sessions.expire_idle()) == 1
+
+
+def test_a_dashboard_in_sight_keeps_a_session_and_its_end_is_counted_from_when_it_went(
+    make_manager: Callable[..., LANSessionManager], clock: Clock
+) -> None:
+    sessions = (manager := make_manager(session_timeout_minutes=1)).sessions
+    session = sessions.open(ADDRESS)
+    sessions.watch(frozenset({session.id}))
+    clock.forward(1000)
+    assert sessions.expires_at(session) is None
+    assert sessions.expire_idle() == []
+    sessions.watch(frozenset())
+    assert sessions.expires_at(session) == sessions.next_expiry() == clock.now + 60
+    clock.forward(59)
+    assert sessions.expire_idle() == []
+    clock.forward(1)
+    assert len(sessions.expire_idle()) == 1
+    assert manager.store.read.live_session_count() == 0
+
+
+@pytest.mark.parametrize("set_by", [86_400.0, -86_400.0])
+def test_a_clock_that_is_set_expires_nobody_and_keeps_nobody_longer(
+    make_manager: Callable[..., LANSessionManager], clock: Clock, set_by: float
+) -> None:
+    manager = make_manager(session_timeout_minutes=1)
+    steady = Clock()
+    sessions = Sessions(manager.store, manager.workspaces, manager.settings, clock, steady)
+
+    def pass_by(seconds: float) -> None:
+        clock.forward(seconds)
+        steady.forward(seconds)
+
+    sessions.open(ADDRESS)
+    pass_by(30)
+    clock.forward(set_by)
+    assert sessions.peek(ADDRESS)
+    assert sessions.expire_idle() == []
+    pass_by(29)
+    assert sessions.peek(ADDRESS)
+    assert sessions.expire_idle() == []
+    pass_by(1)
+    assert sessions.peek(ADDRESS) is None
+    assert len(sessions.expire_idle()) == 1

@@ -5,7 +5,7 @@ import contextlib
 import threading
 from collections.abc import Generator
 
-from lan_session_manager.web.routes_files import _chunks
+from lan_session_manager.web.routes_files import chunks_of
 from lan_session_manager.web.turns import Threads
 
 
@@ -24,7 +24,7 @@ def test_what_a_client_does_not_wait_for_is_closed_and_not_only_forgotten() -> N
     kept = pieces()  # as a circle of references keeps it
 
     async def first() -> bytes:
-        return await anext(_chunks(Threads(), "a session", kept, None))
+        return await anext(chunks_of(Threads(), "a session", kept, None))
 
     async def main() -> None:
         taking = asyncio.create_task(first())

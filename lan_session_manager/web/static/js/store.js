@@ -14,6 +14,8 @@ function initialState() {
     retries: false, // whether the page tries by itself
     ip: "",
     connection: { state: "connecting", lost: false, attempt: 0, retryAt: 0, waitMs: 0 },
+    expiresAt: 0, // ms of the server's clock: when the session ends that nobody uses; 0: nothing was said of it
+    expired: "", // why the session is over: idle | ended; nothing is asked of the server any more
     lastData: 0, // ms of this device's clock: when the server last said anything
     skew: 0, // ms: the server's clock minus this device's
     eventId: 0,
@@ -133,6 +135,11 @@ function applyActivity(state, message) {
   return { dash, tasks };
 }
 
+function applyExpired(state) {
+  const connection = { ...state.connection, state: "ended", lost: true };
+  return { expired: state.expiresAt ? "idle" : "ended", expiresAt: 0, connection };
+}
+
 /**
  * One message of the live connection.
  * @param {any} state
@@ -145,6 +152,9 @@ export function applyMessage(state, message, now) {
   if (message.event === "dashboard_update" || message.event === "periodic_update")
     return applyDashboard(state, message.data, now);
   if (message.event === "activity") return { ...base, ...applyActivity(state, message) };
+  if (message.event === "session_expiring") return { ...base, expiresAt: ms(message.expires_at) };
+  if (message.event === "session_kept") return { ...base, expiresAt: 0 };
+  if (message.event === "session_expired") return { ...base, ...applyExpired(state) };
   if (!message.id) return base;
   if (message.event === "task_completed" && message.task) {
     base.said = T.page.said(shortId(message.task), T.states[message.task.status].toLowerCase());

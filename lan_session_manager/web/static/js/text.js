@@ -64,6 +64,7 @@ export const T = {
     live: ["Live", "Updates arrive as they happen"],
     reconnecting: ["Reconnecting", "Connection lost"],
     polling: ["Polling", "No live connection: updates every 30 s"],
+    ended: ["Ended", "The session has ended"],
     lost: "Connection lost.",
     in: (s) => ` Trying again in ${s} s`,
     now: " Trying again now",
@@ -73,6 +74,21 @@ export const T = {
     from: (time, ago) => `What you see is from ${time}, ${ago} ago.`,
     retry: "Retry",
     retryNow: " now",
+  },
+
+  ending: {
+    idle: "Nobody has used this page for a while.",
+    in: " The session ends in ",
+    files: "; files stay.",
+    keep: "Keep it",
+    title: (left) => `Ends in ${left}`,
+    over: {
+      idle: "The session ended because nobody used it.",
+      ended: "The session was ended.",
+    },
+    kept: " Your files are kept.",
+    again: "Open it again",
+    overTitle: "Session ended",
   },
 
   join: {

@@ -9,7 +9,7 @@ import { taskKey } from "../route.js";
 import { runningCount, store } from "../store.js";
 import { T } from "../text.js";
 import { useStore } from "../use-store.js";
-import { Banner } from "./banner.js";
+import { Banner, EndedBanner, EndingBanner, useLeft } from "./banner.js";
 import { Composer } from "./composer.js";
 import { Detail } from "./detail.js";
 import { Dialog } from "./dialog.js";
@@ -71,9 +71,12 @@ function useViewScroll(view, place) {
 function Title() {
   const running = useStore((state) => (state.dash ? runningCount(state) : 0));
   const lost = useStore((state) => state.connection.lost);
+  const expired = useStore((state) => state.expired);
+  const left = useLeft();
+  const words = expired ? T.ending.overTitle : left ? T.ending.title(left) : T.page.title(running, lost);
   useEffect(() => {
-    document.title = `${T.page.title(running, lost)}${T.dot}${T.product}`;
-  }, [running, lost]);
+    document.title = `${words}${T.dot}${T.product}`;
+  }, [words]);
   return null;
 }
 
@@ -81,6 +84,8 @@ function Ready() {
   const hasTasks = useStore((state) => state.tasks.size > 0);
   const lost = useStore((state) => state.connection.lost);
   const said = useStore((state) => state.said);
+  const expiring = useStore((state) => state.expiresAt > 0);
+  const expired = useStore((state) => state.expired);
   const view = useStore((state) => {
     const { view: asked, key } = state.route;
     const selected = state.tasks.get(state.selectedId);
@@ -94,7 +99,7 @@ function Ready() {
   return html`<div class="page" data-view=${view}>
     <a class="skip" href="#pane-tasks">${T.page.skip}</a>
     <${Topbar} ready heading=${hasTasks} />
-    ${lost && html`<${Banner} />`}
+    ${expired ? html`<${EndedBanner} />` : lost ? html`<${Banner} />` : expiring && html`<${EndingBanner} />`}
     <${IdLine} />
     <div class="app">
       <main class="main">

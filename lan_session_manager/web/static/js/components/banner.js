@@ -1,10 +1,12 @@
-/** The connection is lost: since when, when it is tried again, and that nothing is lost by it. */
+/** What stands above everything: the connection is lost, or the session ends, and that nothing is lost by it. */
 
 import { live } from "../actions.js";
-import { clock, duration } from "../format.js";
+import { clock, duration, stopwatch } from "../format.js";
 import { html, useEffect, useState } from "../html.js";
+import { keep } from "../sight.js";
 import { T } from "../text.js";
 import { useStore } from "../use-store.js";
+import { useServerNow } from "./elapsed.js";
 import { Icon } from "./icons.js";
 
 const AROUND = 2 * Math.PI * 12;
@@ -48,5 +50,32 @@ export function Banner() {
     </p>
     <button class="btn" type="button" onClick=${live.retryNow}><${Icon} name="retry" /><span>${t.retry}
       <span class="phone-hide">${t.retryNow}</span></span></button>
+  </div>`;
+}
+
+/** @returns {string} how long the session goes on that nobody uses: "4:32"; empty while nothing was said of it */
+export function useLeft() {
+  const at = useStore((state) => state.expiresAt);
+  const now = useServerNow();
+  return at ? stopwatch(Math.max(0, at - now) / 1000) : "";
+}
+
+/** Shown while the session is about to end because nobody uses it. */
+export function EndingBanner() {
+  const left = useLeft();
+  const t = T.ending;
+  return html`<div class="banner" role="alert" data-ending><${Icon} name="warn" />
+    <p class="grow"><b>${t.idle}</b><span aria-hidden="true">${t.in}<span class="num">${left}</span>${t.files}</span></p>
+    <button class="btn" type="button" onClick=${keep}><span>${t.keep}</span></button>
+  </div>`;
+}
+
+/** Shown once the session is over. */
+export function EndedBanner() {
+  const why = useStore((state) => state.expired);
+  const t = T.ending;
+  return html`<div class="banner" role="alert" data-ended><${Icon} name="warn" />
+    <p class="grow"><b>${t.over[why]}</b>${t.kept}</p>
+    <button class="btn" type="button" onClick=${() => location.reload()}><${Icon} name="retry" /><span>${t.again}</span></button>
   </div>`;
 }

@@ -16,6 +16,7 @@ const CONNECTIONS = {
   live: ["state--completed", "live"],
   reconnecting: ["state--queued", "retry"],
   polling: ["state--cancelled", "queued"],
+  ended: ["state--cancelled", "queued"],
 };
 
 function Health() {
