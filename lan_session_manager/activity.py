@@ -203,6 +203,7 @@ class Activity:
             "attempt": task.attempt,
             "parallel_safe": task.parallel_safe,
             "metadata": dict(task.metadata),
+            "worker": task.worker,
             "queue_position": placed.position if placed else None,
             "waits_for": waits_for,
             "wait": wait,

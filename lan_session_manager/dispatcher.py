@@ -111,7 +111,7 @@ class Dispatcher:
             longest_s = LOOK_S
             while True:
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(longest_s):  # wait_for may lose a cancellation: CPython issue 86296
+                    async with asyncio.timeout(longest_s):  # Python 3.11's wait_for may lose a cancellation
                         await self._wake.wait()
                 self._wake.clear()
                 try:

@@ -1,19 +1,17 @@
 """What starts next of everything that waits: the reads for `schedule`, off the event loop."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from lan_session_manager import runners
-from lan_session_manager.schedule import NEVER, Room, Running, Waiting, startable, turns
+from lan_session_manager.schedule import Room, Running, Waiting, next_tasks
 from lan_session_manager.settings import Settings
 from lan_session_manager.shares import Shares
 from lan_session_manager.store import Store
 from lan_session_manager.tasks import Tasks
 
 LOOK_S = 10.0  # between looks at the queue at the most, as the clock may be set
-_NEAR = 32  # sessions whose queues are read at first, besides one for each free slot
-_FURTHER = 8  # times as many are read where not enough of these can start
 
 
 class Queueing:
@@ -47,22 +45,17 @@ class Queueing:
         heads = read.heads(self._sandboxed, now)
         if not heads:
             return []
-        loads = self._shares.loads(read, self._sandboxed)
-        line = turns(heads, loads)
         running = [
             Running(task.memory_mb, max(0.0, (task.started_at or now) + task.time_s - now))
             for task in read.running(self._sandboxed)
         ]
-        room, free = Room(slots, self._settings.tasks_memory_mb), slots + 1 - busy
-        near = free + _NEAR
-        while True:
-            rows = read.queues_of([session for _, session in line[:near]], self._sandboxed, now, free + len(put_off))
-            waiting = [Waiting(*row) for row in rows if row[1] not in put_off]
-            beyond = line[near][0] if near < len(line) else NEVER
-            chosen = startable(waiting, loads, room, busy, running, beyond)
-            if len(chosen) == free or beyond is NEVER:
-                return chosen
-            near *= _FURTHER
+
+        def queues(session_ids: Sequence[str], most: int) -> list[Waiting]:
+            rows = read.queues_of(session_ids, self._sandboxed, now, most + len(put_off))
+            return [Waiting(*row) for row in rows if row[1] not in put_off]
+
+        room = Room(slots, self._settings.tasks_memory_mb)
+        return next_tasks(heads, queues, self._shares.loads(read, self._sandboxed), room, busy, running)
 
     def longest_wait_s(self, asked_at: float) -> float:
         """Until when the first task may start that waited for its time at that moment, `LOOK_S` at most."""

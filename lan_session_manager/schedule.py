@@ -9,12 +9,14 @@ callers bring what waits and what runs, and get an order.
 import heapq
 import math
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 Turn = tuple[float, int]  # what a session has for its weight, then the seq of the first task of its queue
 NEVER: Turn = (math.inf, 0)
+_NEAR = 32  # sessions whose queues are looked at first, besides one for each free slot
+_FURTHER = 8  # times as many are looked at where not enough of these can start
 USUAL_S = 10.0  # processor seconds that a task counts as while it runs, besides what it has used
 
 
@@ -128,6 +130,31 @@ def turns(heads: Iterable[tuple[str, int]], loads: Loads) -> list[tuple[Turn, st
     return sorted(
         ((load.key, seq), session) for session, seq, load in known if load.running < load.limit and not load.is_alone
     )
+
+
+def next_tasks(
+    heads: Iterable[tuple[str, int]],
+    queues: Callable[[Sequence[str], int], Iterable[Waiting]],
+    loads: Loads,
+    room: Room,
+    busy: int,
+    running: Sequence[Running] = (),
+) -> list[Waiting]:
+    """The same as `startable`, with a look at no more queues than it takes.
+
+    `heads`: (session id, seq of the first task of its queue) of all that wait; `queues` gives of these sessions the
+    first so many tasks.
+    """
+    line, free = turns(heads, loads), room.slots + 1 - busy
+    near = free + _NEAR
+    while free > 0:
+        beyond = line[near][0] if near < len(line) else NEVER
+        waiting = queues([session for _, session in line[:near]], free)
+        chosen = startable(waiting, loads, room, busy, running, beyond)
+        if len(chosen) == free or beyond is NEVER:
+            return chosen
+        near *= _FURTHER
+    return []
 
 
 def startable(

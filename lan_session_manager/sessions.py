@@ -281,7 +281,7 @@ class Sessions:
             if session is None or session.state is not SessionState.LIVE:
                 return None
             for task in tx.live_tasks_of(session_id):
-                if task.state is TaskState.RUNNING and task.runner in runners.SANDBOXED:
+                if task.state is TaskState.RUNNING and (task.runner in runners.SANDBOXED or tx.is_claimed(task)):
                     tx.stop_task(task.id, Reason.SESSION_ENDED, now)
                 else:
                     tx.move_task(task.id, TaskState.CANCELLED, now, ended_at=now, reason=Reason.SESSION_ENDED)

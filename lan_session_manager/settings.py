@@ -256,6 +256,13 @@ class Settings(BaseSettings):
     worker_token: str = _setting(
         "LSM_WORKER_TOKEN", "", "the swarm workers' token; empty: made at the first start and kept"
     )
+    worker_lease_s: float = _setting(
+        "LSM_WORKER_LEASE_S",
+        60.0,
+        "seconds after which a worker outside that was not heard of has lost its task",
+        ge=1,
+        le=86_400,
+    )
     max_sockets: int = _setting("LSM_MAX_SOCKETS", 2000, "open dashboards of all sessions", gt=0)
     max_session_sockets: int = _setting("LSM_MAX_SESSION_SOCKETS", 20, "open dashboards of one session", gt=0)
 

@@ -40,10 +40,6 @@ class Later:
         self._put[task_id] = _Put(tries + 1, now + WAITS_S[tries])
         return WAITS_S[tries]
 
-    def waits(self, task_id: str, now: float) -> bool:
-        """Whether that task is not to be tried yet."""
-        return task_id in self._put and now < self._put[task_id].until
-
     def waiting(self, now: float) -> frozenset[str]:
         """The tasks that are not to be tried yet."""
         return frozenset(task_id for task_id, put in self._put.items() if now < put.until)

@@ -229,7 +229,7 @@ class Tasks:
 
     def _cancelled(self, tx: Transaction, task_id: str, reason: Reason) -> TaskRecord:
         task = _known(tx, task_id)
-        if task.state is TaskState.RUNNING and task.runner in runners.SANDBOXED:
+        if task.state is TaskState.RUNNING and (task.runner in runners.SANDBOXED or tx.is_claimed(task)):
             return tx.stop_task(task_id, reason, self._clock())
         now = self._clock()
         return tx.move_task(task_id, TaskState.CANCELLED, now, ended_at=now, reason=reason)
@@ -243,10 +243,7 @@ class Tasks:
         def job(tx: Transaction) -> TaskRecord:
             task, now = _known(tx, task_id), self._clock()
             attempt = task.attempt
-            if task.state is TaskState.QUEUED and (task.open_dependencies or (task.start_after or 0) > now):
-                raise IllegalMoveError(  # somebody has given it another start in this moment
-                    subject=f"task {task_id}", wanted="running", expected="ready", actual="waiting"
-                )
+            _check_ready(task, now)
             detail = "" if attempt == 1 else f"This is attempt {attempt}: the one before it was lost."
             return tx.move_task(task_id, TaskState.RUNNING, now, started_at=now, isolation=isolation, detail=detail)
 
@@ -278,21 +275,35 @@ class Tasks:
         The future raises NotFoundError or IllegalMoveError.
         """
 
+        return self._store.write(lambda tx: self._finished(tx, task_id, result))
+
+    def finish_claimed(self, task_id: str, token_hash: str, result: Result) -> Future[TaskRecord]:
+        """The same for a task that a worker has claimed, while its lease is the one with that hash.
+
+        The future raises NotFoundError where it is another one.
+        """
+
         def job(tx: Transaction) -> TaskRecord:
-            task, now, end = _known(tx, task_id), self._clock(), result
-            if end.reason is Reason.LOST:
-                if task.stop_reason is None and task.attempt <= task.retries:
-                    again = {"attempt": task.attempt + 1, "started_at": None, "isolation": None}
-                    detail = f"{end.detail} Attempt {task.attempt + 1} begins as soon as there is room for it."
-                    return tx.move_task(task_id, TaskState.QUEUED, now, **again, detail=detail.strip())
-                end = _lost(task, end)
-            if task.session_id and task.started_at is not None:
-                # The clock may have been set while it ran: no task holds a slot for longer than it may run.
-                held_s = min(max(0.0, end.ended_at - task.started_at), task.time_s)
-                add_charge(tx, task.session_id, charge(end.cpu_s, held_s), now, self._settings.share_half_life_s)
-            return tx.move_task(task_id, end.state, now, **vars(end))
+            lease = tx.worker_lease(task_id)
+            if lease is None or lease.token_hash != token_hash:
+                raise NotFoundError
+            return self._finished(tx, task_id, result)
 
         return self._store.write(job)
+
+    def _finished(self, tx: Transaction, task_id: str, result: Result) -> TaskRecord:
+        task, now, end = _known(tx, task_id), self._clock(), result
+        if end.reason is Reason.LOST:
+            if task.stop_reason is None and task.attempt <= task.retries:
+                again = {"attempt": task.attempt + 1, "started_at": None, "isolation": None}
+                detail = f"{end.detail} Attempt {task.attempt + 1} begins as soon as there is room for it."
+                return tx.move_task(task_id, TaskState.QUEUED, now, **again, detail=detail.strip())
+            end = _lost(task, end)
+        if task.session_id and task.started_at is not None:
+            # The clock may have been set while it ran: no task holds a slot for longer than it may run.
+            held_s = min(max(0.0, end.ended_at - task.started_at), task.time_s)
+            add_charge(tx, task.session_id, charge(end.cpu_s, held_s), now, self._settings.share_half_life_s)
+        return tx.move_task(task_id, end.state, now, **vars(end))
 
     def complete(self, task_id: str, status: str) -> Future[TaskRecord]:
         """End a task on the word of the orchestrator that did it; once more with the same status changes nothing.
@@ -308,8 +319,13 @@ class Tasks:
                 return task
             if task.state is TaskState.RUNNING and task.runner in runners.SANDBOXED:
                 raise RunsHereError(task_id=task_id)
+            if task.state is TaskState.RUNNING and tx.is_claimed(task):
+                raise ConflictError(
+                    what=f"The task {task_id} is claimed by a worker, which says by its lease how it ends."
+                )
             now = self._clock()
             if task.state is TaskState.QUEUED and state is not TaskState.CANCELLED:
+                _check_ready(task, now)
                 tx.move_task(task_id, TaskState.RUNNING, now, started_at=now)
             reason = Reason.CANCELLED_BY_ADMIN if state is TaskState.CANCELLED else Reason.EXIT
             return tx.move_task(task_id, state, now, ended_at=now, reason=reason)
@@ -343,6 +359,7 @@ class Tasks:
                     subject=f"task {task_id}", wanted="tagged", expected="queued or running", actual=str(task.state)
                 )
             if task.state is TaskState.QUEUED and task.runner == runners.SWARM:
+                _check_ready(task, now)
                 tx.move_task(task_id, TaskState.RUNNING, now, started_at=now)
             return tx.tag_task(task_id, source, now)
 
@@ -375,6 +392,12 @@ def _known(tx: Transaction, task_id: str) -> TaskRecord:
     if task is None:
         raise NotFoundError
     return task
+
+
+def _check_ready(task: TaskRecord, now: float) -> None:
+    """Raise IllegalMoveError for a task that waits for others, or for its time."""
+    if task.state is TaskState.QUEUED and (task.open_dependencies or (task.start_after or 0) > now):
+        raise IllegalMoveError(subject=f"task {task.id}", wanted="running", expected="ready", actual="waiting")
 
 
 def _number_not_given(tx: Transaction, task_id: str, session_id: str | None) -> int:

@@ -147,6 +147,13 @@ class Engine(Protocol):
     async def search_log(self, task_id: str, looking: Search, after: int, before: int | None, most: int) -> Found:
         """What is found in the log from byte `after` to `before`: `most` hits, in a tenth of a second."""
 
+    async def append_log(self, task_id: str, offset: int, stream: str, data: bytes, bound_bytes: int) -> int:
+        """Add to the log of a task that no box of this engine runs; gives the offset that comes next.
+
+        What is there already is not added again; the log takes `bound_bytes` of disk at most. Raises LogHoleError where
+        bytes are missing before these, and OSError.
+        """
+
     async def kept_bytes(self, task_id: str) -> int:
         """What the log and every other trace of a task take on the disk. Raises OSError."""
 

@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
+from weakref import WeakValueDictionary
 
 from lan_session_manager.egress.server import Egress
 from lan_session_manager.engine.base import BoxStartError, Ending, Job, Lease, LogPiece, Usage
@@ -29,6 +30,7 @@ from lan_session_manager.engine.records import Stop
 from lan_session_manager.engine.tender import LogTender
 from lan_session_manager.errors import StillActiveError
 from lan_session_manager.logs import LogFile
+from lan_session_manager.logs.appending import LogAppender
 from lan_session_manager.logs.lines import LinePage, lines_after, lines_before, lines_of, start_of_tail
 from lan_session_manager.logs.search import Found, Search
 from lan_session_manager.sandbox import host
@@ -99,6 +101,7 @@ class LocalEngine:
         self._indexer = LogIndexer(self._readers)
         self._pool = ThreadPoolExecutor(_THREADS, "engine")
         self._live: dict[str, _Live] = {}
+        self._appending: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._starting: dict[str, tuple[Job, asyncio.Task[Lease]]] = {}
         self._releasing: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -299,6 +302,16 @@ class LocalEngine:
         return await self._run(self._keeper.boxes.unlinked_bytes, live.group, live.box_id)
 
     # the log
+
+    async def append_log(self, task_id: str, offset: int, stream: str, data: bytes, bound_bytes: int) -> int:
+        """See `Engine.append_log`."""
+        async with self._appending.setdefault(task_id, asyncio.Lock()):
+            return await self._run(self._append, task_id, offset, stream, data, bound_bytes)
+
+    def _append(self, task_id: str, offset: int, stream: str, data: bytes, bound_bytes: int) -> int:
+        directory = self.log_path(task_id).parent
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return LogAppender(directory, bound_bytes).append(offset, stream, data)
 
     def log_path(self, task_id: str) -> Path:
         """Where the log of a task is, whether or not it exists; for `lan_session_manager.logs.LogFile`."""

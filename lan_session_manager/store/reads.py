@@ -6,9 +6,10 @@ from lan_session_manager.store.event_reads import EventReads
 from lan_session_manager.store.list_reads import ListReads
 from lan_session_manager.store.session_reads import SessionReads
 from lan_session_manager.store.task_reads import TaskReads
+from lan_session_manager.store.worker_leases import WorkerLeaseReads
 
 
-class Reads(SessionReads, DeviceReads, TaskReads, DependencyReads, ListReads, EventReads):
+class Reads(WorkerLeaseReads, SessionReads, DeviceReads, TaskReads, DependencyReads, ListReads, EventReads):
     """Reads over one connection, for one thread. Each method is one statement, and so one consistent view;
     a page of the list alone is made of several.
 

@@ -147,6 +147,8 @@ class TaskRecord:
     parallel_safe: bool = True  # False: it runs while no other task of its session does
     metadata: Mapping[str, Any] = field(default_factory=dict)  # whatever who submitted it wants its worker to know
     open_dependencies: int = 0  # tasks that it waits for and that have not completed yet
+    worker: str | None = None  # the name of the worker outside that had it last
+    silent_claims: int = 0  # how often one claimed it and was never heard of again
 
 
 @dataclass(frozen=True)
@@ -195,6 +197,17 @@ class LimitsRecord:
     log_mb: int | None = None
     logs_mb: int | None = None
     weight: float | None = None  # of its fair share
+
+
+@dataclass(frozen=True)
+class WorkerLeaseRecord:
+    """The lease of a worker outside, also of a task that has ended. Times are Unix times in seconds."""
+
+    task_id: str
+    token_hash: str
+    expires_at: float
+    is_used: bool  # the worker was heard of since it claimed the task
+    stop_by: float | None  # it is to stop, and has time until then
 
 
 @dataclass(frozen=True)

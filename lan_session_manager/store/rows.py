@@ -26,8 +26,8 @@ SESSION = (
 TASK = """SELECT seq, id, session_id, number, state, runner, source_type, description, command, memory_mb, time_s,
     created_at, started_at, ended_at, exit_code, reason, detail, child_out_of_memory, isolation, cpu_s, memory_peak_mb,
     outputs, outputs_total, stop_reason, network, cores, pids, open_files, log_mb, disk_mb, files, kept_bytes,
-    priority, start_after, retries, attempt, parallel_safe, metadata, open_dependencies
-    FROM tasks"""
+    priority, start_after, retries, attempt, parallel_safe, metadata, open_dependencies,
+    worker, silent_claims FROM tasks"""
 CONNECTION = """SELECT id, number, key, task_id, session_id, host, port, address, verdict, bytes_sent, bytes_received,
     started_at, ended_at, more FROM connections"""
 EVENT = "SELECT id, number, at, kind, session_id, task_id, data FROM events"
@@ -77,7 +77,7 @@ def task_of_row(row: sqlite3.Row) -> TaskRecord:
     created_at, started_at, ended_at, exit_code, reason, detail, child, isolation, *rest = rest
     cpu_s, peak, outputs, total, stop, network, *rest = rest
     cores, pids, open_files, log_mb, disk_mb, files, kept_bytes, *rest = rest
-    priority, start_after, retries, attempt, parallel_safe, metadata, open_dependencies = rest
+    priority, start_after, retries, attempt, parallel_safe, metadata, open_dependencies, worker, silent_claims = rest
     return TaskRecord(
         seq,
         task_id,
@@ -118,6 +118,8 @@ def task_of_row(row: sqlite3.Row) -> TaskRecord:
         bool(parallel_safe),
         json.loads(metadata) if metadata != "{}" else {},
         open_dependencies,
+        worker,
+        silent_claims,
     )
 
 

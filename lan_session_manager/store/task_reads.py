@@ -212,16 +212,6 @@ class TaskReads(Connected):
         rows = self._all("SELECT session_id, count(*) AS n FROM tasks WHERE state = 'running' GROUP BY session_id")
         return {row["session_id"]: row["n"] for row in rows}
 
-    def running_boxes_by_session(self, runners: Sequence[str]) -> dict[str, int]:
-        """How many tasks of each session are run by one of `runners` now."""
-        marks = ", ".join("?" * len(runners))
-        rows = self._all(
-            f"""SELECT session_id, count(*) AS n FROM tasks
-                WHERE state = 'running' AND session_id IS NOT NULL AND runner IN ({marks}) GROUP BY session_id""",
-            *runners,
-        )
-        return {row["session_id"]: row["n"] for row in rows}
-
     def load_by_session(self) -> dict[str, tuple[int, int, int]]:
         """Of each session with live tasks: how many run, how many wait, and the MB of memory of those that run."""
         rows = self._all(

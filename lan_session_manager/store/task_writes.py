@@ -83,6 +83,8 @@ class TaskWrites(DependencyWrites):
         self.add_event(now, _TASK_EVENT[wanted], task.session_id, task_id, status=wanted)
         if wanted.ended or wanted is TaskState.QUEUED:
             self._connection.execute("DELETE FROM leases WHERE task_id = ?", (task_id,))
+        if wanted is TaskState.QUEUED:
+            self._connection.execute("DELETE FROM worker_leases WHERE task_id = ?", (task_id,))
         if wanted.ended:
             self.tell_dependents(task_id, wanted, now)
             # Its session was at work until now, however long nobody looked.

@@ -31,6 +31,7 @@ from lan_session_manager.web import (
     routes_system,
     routes_tasks,
     routes_uploads,
+    routes_workers,
 )
 from lan_session_manager.web.guards import Guard, add_error_handlers
 from lan_session_manager.web.live import Hub
@@ -76,6 +77,7 @@ def create_app(services: Services) -> FastAPI:
         routes_logs,
         routes_files,
         routes_uploads,
+        routes_workers,
         routes_live,
     ):
         app.include_router(routes.router)
@@ -105,6 +107,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         _kept_running("sweep", _sweep(services, hub)),
         _kept_running("uploads", _sweep_uploads(services)),
         _kept_running("retention", _look_after_retention(services)),
+        _kept_running("leases of workers", services.workers.run),
     ]
     if services.isolation:
         disk = DiskWatch(manager.data_dir, manager.sessions, services.engine, manager.disk_reserve)

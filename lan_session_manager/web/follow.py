@@ -9,6 +9,7 @@ from lan_session_manager.states import TaskState
 from lan_session_manager.web.services import Services
 
 _SOON_S = 0.02
+_WORKER_S = 0.25
 
 
 async def follow_log(services: Services, task_id: str, after: int) -> AsyncGenerator[LogPiece, None]:
@@ -24,7 +25,9 @@ async def follow_log(services: Services, task_id: str, after: int) -> AsyncGener
         # The end is looked at before the log is read to its end: nothing can be added in between.
         if task is None or task.state.ended:
             return
-        if task.state is TaskState.QUEUED or task.runner not in SANDBOXED:
+        if task.state is TaskState.RUNNING and task.worker is not None:
+            await asyncio.sleep(_WORKER_S)  # what it prints comes when it sends it
+        elif task.state is TaskState.QUEUED or task.runner not in SANDBOXED:
             await news.wait()
         else:  # its box is being made, or its end is being written down
             await asyncio.sleep(_SOON_S)

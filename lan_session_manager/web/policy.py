@@ -44,6 +44,7 @@ class Object(Enum):
     KNOWN_SESSION = "known client_ip"  # a live or an expired one
     TASK = "task_id"
     DEVICE = "device_id"  # a device of the caller's session
+    LEASED = "leased task_id"  # a task of which a worker has the lease
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,8 @@ SELF = frozenset({Role.SELF})
 OWNER = frozenset({Role.OWNER, Role.ADMIN})
 ADMIN = frozenset({Role.ADMIN})
 WORKER = frozenset({Role.WORKER, Role.ADMIN})
+
+LEASE = "lsm-lease"  # the header with the secret of a worker's lease
 
 _SESSION, _TASK = Object.SESSION, Object.TASK
 _DASHBOARD = "WS /ws/dashboard/{client_ip}"
@@ -116,6 +119,13 @@ POLICY: Mapping[str, Rule] = MappingProxyType(
         "POST /api/task/{task_id}/rerun": Rule(OWNER, _TASK, Rate.SUBMIT, audited=True),
         "DELETE /api/task/{task_id}": Rule(OWNER, _TASK, Rate.CHANGE, audited=True),
         "POST /api/task/{task_id}/complete": Rule(WORKER, _TASK, audited=True),
+        "POST /api/worker/claim": Rule(WORKER, rate=Rate.CHANGE, audited=True),
+        "POST /api/worker/task/{task_id}/heartbeat": Rule(WORKER, Object.LEASED, Rate.CHANGE),
+        "PUT /api/worker/task/{task_id}/log": Rule(WORKER, Object.LEASED, Rate.UPLOAD),
+        "GET /api/worker/task/{task_id}/files": Rule(WORKER, Object.LEASED, Rate.READ),
+        "GET /api/worker/task/{task_id}/files/{path}": Rule(WORKER, Object.LEASED, Rate.READ),
+        "PUT /api/worker/task/{task_id}/files/{path}": Rule(WORKER, Object.LEASED, Rate.UPLOAD, audited=True),
+        "POST /api/worker/task/{task_id}/complete": Rule(WORKER, Object.LEASED, Rate.CHANGE, audited=True),
         "GET /api/device": Rule(SELF, rate=Rate.READ),
         "POST /api/device": Rule(SELF, rate=Rate.CHANGE, audited=True),
         "PATCH /api/device": Rule(SELF, rate=Rate.CHANGE, audited=True),
@@ -216,7 +226,9 @@ async def check(connection: HTTPConnection) -> Access:
         return Access(None)
     caller = services.caller(connection)
     ids, has_token = scope["path_params"], "authorization" in connection.headers
-    return await _noted(services, name, rule, caller, ids, _pass(services, rule, caller, ids, has_token=has_token))
+    lease = connection.headers.get(LEASE, "")  # not among the ids, which the audit log has
+    passing = _pass(services, rule, caller, ids, has_token=has_token, lease=lease)
+    return await _noted(services, name, rule, caller, ids, passing)
 
 
 def _path(scope: Scope) -> str:
@@ -275,13 +287,19 @@ def note(services: Services, caller: Caller, operation: str, what: str = "", *, 
 
 
 async def _pass(
-    services: Services, rule: Rule, caller: Caller, ids: Mapping[str, str], *, has_token: bool = False
+    services: Services,
+    rule: Rule,
+    caller: Caller,
+    ids: Mapping[str, str],
+    *,
+    has_token: bool = False,
+    lease: str = "",
 ) -> Access:
     _check_role(services, rule, caller, has_token)
     if rule.rate is not None:
         services.rates.take(rule.rate, _key(caller))
     try:
-        return await _find(services, rule, caller, ids)
+        return await _find(services, rule, caller, ids, lease)
     except AddressError:
         raise NotFoundError from None
 
@@ -305,7 +323,7 @@ def _key(caller: Caller) -> str:
     return caller.session.id if caller.session else str(caller.address)
 
 
-async def _find(services: Services, rule: Rule, caller: Caller, ids: Mapping[str, str]) -> Access:
+async def _find(services: Services, rule: Rule, caller: Caller, ids: Mapping[str, str], lease: str) -> Access:
     match rule.object:
         case Object.NOTHING:
             return Access(caller, caller.session)
@@ -324,6 +342,9 @@ async def _find(services: Services, rule: Rule, caller: Caller, ids: Mapping[str
                 return _handed(services, caller, ids["task_id"])
             task, session = await services.task_of(ids["task_id"], caller)
             return Access(caller, session, task)
+        case Object.LEASED:
+            leased, of = services.workers.of_lease(ids["task_id"], lease)
+            return Access(caller, of, leased)
         case Object.DEVICE:
             own = await services.known_session(caller)
             device = services.manager.store.read.device_of(own.id, ids["device_id"]) if own else None

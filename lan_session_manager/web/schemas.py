@@ -1,7 +1,7 @@
 """The bodies of requests, as the OpenAPI document shows them. What they mean is checked in `tasks` and `workspace`."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -18,6 +18,7 @@ from lan_session_manager.requests import (
 )
 from lan_session_manager.settings import MOST_OPEN_FILES
 from lan_session_manager.tasks import BulkAction
+from lan_session_manager.workers import LONGEST_DETAIL
 
 _MOST = 2**53  # what a JSON number can count to
 _Id = Annotated[str, Field(max_length=LONGEST_KEY)]
@@ -173,6 +174,33 @@ class Complete(_Body):
     """How a task ended."""
 
     status: str = Field("completed", max_length=100, description="completed, failed or cancelled")
+
+
+class ClaimTasks(_Body):
+    """What a worker outside can take."""
+
+    worker: str = Field(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f-\x9f]+$", description="its name")
+    kinds: list[Annotated[str, Field(max_length=100)]] = Field(
+        ["swarm"], min_length=1, max_length=10, description="runners whose tasks it does"
+    )
+    capacity: int = Field(1, ge=1, le=100, description="tasks that it takes at most")
+    wait_s: float = Field(0, ge=0, le=60, description="seconds to wait for a task", allow_inf_nan=False)
+
+
+class WorkerUsage(_Body):
+    """What a task has used, as its worker counted."""
+
+    cpu_s: float | None = Field(None, ge=0, le=10**9, allow_inf_nan=False)
+    memory_peak_mb: float | None = Field(None, ge=0, le=10**9, allow_inf_nan=False)
+
+
+class WorkerOutcome(_Body):
+    """How a worker's task ended."""
+
+    status: Literal["completed", "failed", "cancelled"]
+    exit_code: int | None = Field(None, ge=-(2**31), lt=2**31)
+    detail: str = Field("", max_length=LONGEST_DETAIL, pattern=r"^[^\x00-\x1f\x7f-\x9f]*$")
+    usage: WorkerUsage | None = None
 
 
 class Validate(_Body):

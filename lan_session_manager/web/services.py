@@ -37,6 +37,7 @@ from lan_session_manager.web.admission import Admission
 from lan_session_manager.web.peers import Peers, link_of
 from lan_session_manager.web.rates import Rates
 from lan_session_manager.web.turns import Alternating, Threads, Turns
+from lan_session_manager.workers import Workers
 
 _log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -82,6 +83,12 @@ class Services:
         """What looks after sessions that nobody comes back to."""
         manager = self.manager
         return Retention(manager.store, manager.sessions, manager.settings, self.engine.forget)
+
+    @cached_property
+    def workers(self) -> Workers:
+        """The workers outside, and their leases."""
+        manager = self.manager
+        return Workers(manager.store, manager.tasks, self.engine, manager.shares, manager.settings)
 
     @property
     def ca(self) -> Ca | None:

@@ -24,6 +24,8 @@ from tests.bench.log_tail import log_tail
 from tests.bench.logs import logs
 from tests.bench.memory import memory
 from tests.bench.neighbours import neighbours
+from tests.bench.queue_fairness import queue_fairness
+from tests.bench.queue_sim import queue_simulation
 from tests.bench.quota import quota
 from tests.bench.recovery import recovery
 from tests.bench.scale import scale
@@ -35,6 +37,8 @@ MEASUREMENTS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "quota": quota,
     "files": files,
     "fairness": fairness,
+    "queue-simulation": queue_simulation,
+    "queue-fairness": queue_fairness,
     "layers": layers,
     "logs": logs,
     "log-tail": log_tail,

@@ -49,6 +49,9 @@ class _FaultyEngine:
     async def unlinked_bytes(self, task_id: str) -> int | None:
         return 0
 
+    async def append_log(self, task_id: str, offset: int, stream: str, data: bytes, bound_bytes: int) -> int:
+        raise AssertionError(task_id, offset, stream, data, bound_bytes)
+
     async def kept_bytes(self, task_id: str) -> int:
         return 0
 
@@ -163,13 +166,13 @@ def test_a_task_that_is_put_off_says_why_and_is_not_tried_before_its_time() -> N
     now = 100.0
     for wait in shortage.WAITS_S:
         assert later.put_off("a", now) == wait
-        assert later.waits("a", now + wait - 0.01)
-        assert not later.waits("a", now + wait)
-        assert not later.waits("b", now)
+        assert "a" in later.waiting(now + wait - 0.01)
+        assert "a" not in later.waiting(now + wait)
+        assert "b" not in later.waiting(now)
     assert later.put_off("a", now) is None
     assert later.put_off("a", now) == shortage.WAITS_S[0], "another task of that id begins anew"
     later.forget("a")
-    assert not later.waits("a", now)
+    assert "a" not in later.waiting(now)
 
 
 def test_a_shortage_is_seen_behind_what_it_became() -> None:

@@ -17,7 +17,7 @@ LEVELS = (
     {"allowances", "sessions", "tasks", "activity", "schedule", "runners", "identity", "feed", "exposure"}
     | {"audit", "connections", "requests", "batches", "queue_files", "shares", "estimate", "waits", "line"},
     {"engine"},
-    {"dispatcher", "queueing", "diskwatch", "growth", "keptlogs", "shortage", "retention"},
+    {"dispatcher", "queueing", "diskwatch", "growth", "keptlogs", "shortage", "retention", "workers"},
     {"manager"},
     {""},  # the package itself: the public names of the contract
     {"web", "doctor"},
