@@ -66,8 +66,10 @@ class LogIndexer:
 
     async def _run(self) -> None:
         while True:
+            # Not wait_for: before Python 3.12 it may lose that this is cancelled.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._news.wait(), _LOOK_S)
+                async with asyncio.timeout(_LOOK_S):
+                    await self._news.wait()
             self._news.clear()
             for log in [*self._ended, *self._running]:
                 if log not in self._running:

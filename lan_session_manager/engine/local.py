@@ -370,7 +370,8 @@ class LocalEngine:
                     return
                 else:
                     with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(changed.wait(), None if is_heard else _LOOK_S)
+                        async with asyncio.timeout(None if is_heard else _LOOK_S):
+                            await changed.wait()
 
     @contextlib.contextmanager
     def _end_sets(self, task_id: str, event: asyncio.Event) -> Iterator[None]:

@@ -26,7 +26,7 @@ from lan_session_manager.hosts import DEFAULT_PORTS, Authority, Origin, origin_o
 from lan_session_manager.web.known_hosts import KnownHosts
 
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
-_UPLOAD = re.compile(r"/api/workspace/[^/]+/files/.*", re.DOTALL)
+_UPLOAD = re.compile(r"/api/workspace/[^/]+/files/.*|/api/worker/task/.+/(files/.*|log)", re.DOTALL)
 _RESUMED = re.compile(r"/api/workspace/[^/]+/uploads/[^/]+")
 _FORM = re.compile(r"/api/workspace/[^/]+/files")
 _BROWSERS = {b"sec-fetch-site", b"sec-fetch-mode", b"sec-fetch-dest", b"referer"}  # headers that no program sends

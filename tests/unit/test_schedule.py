@@ -36,7 +36,10 @@ def _queues(draw: st.DrawFn) -> list[Waiting]:
             max_size=20,
         )
     )
-    return [Waiting(seq, f"{session}{seq}", session, *rest) for seq, (session, *rest) in enumerate(drawn, 1)]
+    return [
+        Waiting(seq, f"{session}{seq}", session, memory_mb, time_s, priority, parallel_safe)
+        for seq, (session, memory_mb, time_s, priority, parallel_safe) in enumerate(drawn, 1)
+    ]
 
 
 _load = st.builds(
