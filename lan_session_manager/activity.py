@@ -98,6 +98,7 @@ class Activity:
         self._shares = shares
         self._clock = clock
         self._started_at = clock()
+        self.is_draining = False  # the server starts nothing any more, and ends when nothing runs
         self._known_line: Line | None = None  # of a long queue
         self._line_until = 0.0
         self._looking = threading.Lock()
@@ -286,6 +287,7 @@ class Activity:
             "slots_busy": min(self._settings.slots, picture.total_running - picture.running.get(None, 0)),
             "queue_length": len(picture.placed),
             "isolation": vars(self._isolation) if self._isolation else None,
+            "draining": self.is_draining,
         }
 
     def queue_of(self, session_id: str, picture: Picture) -> dict[str, int]:

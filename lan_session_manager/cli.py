@@ -34,6 +34,7 @@ from lan_session_manager.tls.keeper import TLS_DIR, GivenCertificate, OwnCertifi
 from lan_session_manager.version import __version__
 from lan_session_manager.web.admission import Admission
 from lan_session_manager.web.app import create_app
+from lan_session_manager.web.drain import Drain
 from lan_session_manager.web.known_hosts import KnownHosts
 from lan_session_manager.web.server import listen, serve
 from lan_session_manager.web.services import Services
@@ -63,6 +64,7 @@ def add_serve_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--ws-port", type=_port, default=8765, help="port of its own for the WebSocket (8765)")
     parser.add_argument("--data-dir", type=Path, default=Path(DEFAULT_DATA_DIR), help="where everything is kept")
     parser.add_argument("--debug", action="store_true", help="log every request")
+    parser.add_argument("--drain", action="store_true", help="SIGTERM ends it once the running tasks have ended")
     parser.add_argument("--tls", action="store_true", help="serve by TLS, with a certificate authority of its own")
     parser.add_argument("--cert", type=Path, metavar="FILE", help="serve by TLS with this certificate (PEM)")
     parser.add_argument("--key", type=Path, metavar="FILE", help="and this key (PEM)")
@@ -152,6 +154,7 @@ def _serve(options: argparse.Namespace) -> int:
         urls=own_urls(open_to.host, options.port, is_tls=tls is not None, names=named),
         notice=open_to.notice,
         journal=egress.journal,
+        drain=Drain(is_wanted=options.drain),
         tls=tls,
     )
     sockets = [*listen(open_to.host, options.port), *listen(open_to.host, options.ws_port)]

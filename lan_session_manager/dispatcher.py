@@ -39,6 +39,7 @@ _OTHERS_MEMORY = (
     "The task had used {used} MB of the {may} MB that it may: all tasks of the session together, or the whole machine, "
     "had no more memory."
 )
+_NO_SANDBOX = "The server cannot run tasks now: its sandbox does not work. The task waits until it does."
 _TOO_SHORT = "The task could not be started: the server was short of descriptors, memory or processes for too long."
 _WAS_FULL = "The workspace was full: the task could not write what it wanted to."
 _LARGE_FILE = "A file would have grown beyond the {disk_mb} MB that the task may add to the workspace."
@@ -76,9 +77,10 @@ class Dispatcher:
         engine: Engine,
         disk: DiskWatch,
         settings: Settings,
-        grade: str,
+        grade: str | None,
         shares: Shares | None = None,
     ) -> None:
+        """`grade` None: nothing is started, as no box would hold; what runs from before is looked after."""
         self._store = store
         self._tasks = tasks
         self._sessions = sessions
@@ -92,6 +94,16 @@ class Dispatcher:
         self._small: set[asyncio.Task[None]] = set()
         self._later = Later()
         self._wake = asyncio.Event()
+        self._is_held = grade is None
+
+    @property
+    def busy(self) -> int:
+        """How many tasks are being followed."""
+        return len(self._followed)
+
+    def hold(self) -> None:
+        """Start nothing any more; what runs is followed on."""
+        self._is_held = True
 
     def attach(self, feed: Feed) -> None:
         """Hear of what is submitted, to be stopped or deleted."""
@@ -166,11 +178,13 @@ class Dispatcher:
 
     async def _fill(self, queueing: Queueing) -> float:
         """Start what is next, if there are free slots; gives after how many seconds to look again at the latest."""
+        if self._is_held:
+            return LOOK_S
         put_off = self._later.waiting(asyncio.get_running_loop().time())
         chosen, longest_s = await queueing.chosen(len(self._followed), put_off)
         for waiting in chosen:
             try:
-                task = await asyncio.wrap_future(self._tasks.start(waiting.task_id, self._grade))
+                task = await asyncio.wrap_future(self._tasks.start(waiting.task_id, self._grade or ""))
             except (IllegalMoveError, NotFoundError):
                 continue  # cancelled in this moment
             self._follow(task, None)
@@ -245,7 +259,7 @@ class Dispatcher:
             await self._keep(await self._engine.start(self._job(task, session, start)))
             self._later.forget(task.id)
         except (BoxStartError, OSError, LSMError) as error:
-            if is_shortage(error):
+            if is_shortage(error) or self._grade is None:
                 raise _ShortageError from error
             _log.warning("the task %s could not be started: %s", task.id, error)
             told = isinstance(error, BoxStartError | VolumeError)
@@ -323,19 +337,28 @@ class Dispatcher:
 
     async def _adopt(self) -> None:
         """Take charge of what runs, and end what was lost with the host or its monitor."""
-        begun = []
-        for task in self._store.read.running(tuple(runners.SANDBOXED)):
-            record = self._store.read.lease(task.id)
-            if record is None:
-                # The server died between the move and the lease: to start is idempotent, and finds what was begun.
-                self._follow(task, None)
-                begun.append(task.id)
-            elif await self._engine.adopt(lease := _lease(record)):
-                self._follow(task, lease)
-            else:
-                detail = "The machine restarted while the task ran."
-                await self._write_down(task.id, Result(Reason.LOST, None, self._tasks.now(), detail=detail), Outputs())
-        await self._engine.sweep(begun)
+        running = self._store.read.running(tuple(runners.SANDBOXED))
+        leases = {task.id: self._store.read.lease(task.id) for task in running}
+        await asyncio.gather(*(self._adopt_one(task, leases[task.id]) for task in running))
+        if self._grade is not None:  # else there is no runtime with which something could be removed
+            await self._engine.sweep([task_id for task_id, lease in leases.items() if lease is None])
+
+    async def _adopt_one(self, task: TaskRecord, record: LeaseRecord | None) -> None:
+        if record is None:
+            # The server died between the move and the lease: to start is idempotent, and finds what was begun.
+            self._follow(task, None)
+            return
+        lease = _lease(record)
+        try:
+            is_known = await self._engine.adopt(lease)
+        except Exception:  # noqa: BLE001 - what is amiss with one task is not to keep the others from being adopted
+            _log.exception("the task %s could not be adopted; it is tried again", task.id)
+            is_known = True
+        if is_known:
+            self._follow(task, lease)
+            return
+        detail = "The machine restarted while the task ran."
+        await self._write_down(task.id, Result(Reason.LOST, None, self._tasks.now(), detail=detail), Outputs())
 
     def _job(self, task: TaskRecord, session: SessionRecord, start: Start) -> Job:
         settings, allowed = self._settings, allowance_of(self._store.read, self._settings, session.id)

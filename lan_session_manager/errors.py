@@ -372,6 +372,22 @@ class DataDirError(LSMError):
     code = "data_dir"
 
 
+class NewerDatabaseError(LSMError):
+    """The database {path} is of a newer version of this server (its schema is {found}, this one knows {known}). Start
+    that version, or restore the copy in backups/ from before the update.
+    """
+
+    code = "newer_database"
+
+
+class UpgradeError(LSMError):
+    """The database {path} could not be brought up to date, and nothing in it was changed: {why}. Mend that, then start
+    the server again.
+    """
+
+    code = "upgrade"
+
+
 class CertificateError(LSMError):
     """The server cannot use the certificate {cert} with the key {key}: {why}. Give a certificate (with its chain behind
     it) and its key in PEM, without a password; docs/operations.md says more.

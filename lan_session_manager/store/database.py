@@ -10,14 +10,13 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
-from importlib import resources
-from operator import itemgetter
 from pathlib import Path
 from typing import Any, TypeVar
 
 from lan_session_manager.errors import BusyError, StorageError
 from lan_session_manager.store.faults import readable
 from lan_session_manager.store.reads import Reads
+from lan_session_manager.store.schema import bring_up_to_date
 from lan_session_manager.store.writes import Transaction
 
 T = TypeVar("T")
@@ -31,7 +30,10 @@ class Store:
     """One database file, for all threads of this process. It does not survive a fork: open it after."""
 
     def __init__(self, path: Path) -> None:
-        """Open or make the database; its directory is there. Raises StorageError."""
+        """Open or make the database; its directory is there.
+
+        Raises StorageError, NewerDatabaseError and UpgradeError.
+        """
         self._path = path
         self._local = threading.local()
         self._lock = threading.Lock()
@@ -42,7 +44,7 @@ class Store:
         self._closed = False
         try:
             with contextlib.closing(self._connect()) as connection:
-                _migrate(connection)
+                bring_up_to_date(connection, path)
         except sqlite3.Error as error:
             raise StorageError from error
 
@@ -198,42 +200,3 @@ def _run_batch(connection: sqlite3.Connection, batch: list[tuple[Callable[[Trans
         future.set_result(result)
     for future, reason in refused:  # now: what a job was refused for may be the work of another one of its batch
         future.set_exception(reason)
-
-
-def _migrate(connection: sqlite3.Connection) -> None:
-    """Bring the schema up to date: each file once, in the order of its number, all in one transaction."""
-    found = resources.files(__package__).joinpath("migrations").iterdir()
-    files = sorted(((int(file.name[:4]), file) for file in found if file.name.endswith(".sql")), key=itemgetter(0))
-    newest = files[-1][0]
-    if _schema_version(connection) == newest:
-        return
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        version = _schema_version(connection)  # again, as another process may have been first
-        if version > newest:
-            raise StorageError
-        for number, file in files:
-            if number <= version:
-                continue
-            for statement in _statements(file.read_text(encoding="utf-8")):
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {number}")
-        connection.execute("COMMIT")
-    except BaseException:
-        connection.execute("ROLLBACK")
-        raise
-
-
-def _schema_version(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("PRAGMA user_version").fetchone()[0])
-
-
-def _statements(script: str) -> list[str]:
-    """The statements of a script; `executescript` would commit the transaction around it."""
-    statements, current = [], ""
-    for line in script.splitlines(keepends=True):
-        current += line
-        if sqlite3.complete_statement(current):
-            statements.append(current)
-            current = ""
-    return statements

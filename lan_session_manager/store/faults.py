@@ -1,8 +1,16 @@
 """SQLite's own errors as errors that a caller can meet."""
 
+import errno
 import sqlite3
 
 from lan_session_manager.errors import BusyError, StorageError
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether it is that the disk has no room."""
+    if isinstance(error, OSError):
+        return error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_FULL
 
 
 def readable(error: BaseException) -> BaseException:

@@ -109,20 +109,23 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         _kept_running("retention", _look_after_retention(services)),
         _kept_running("leases of workers", services.workers.run),
     ]
-    if services.isolation:
-        disk = DiskWatch(manager.data_dir, manager.sessions, services.engine, manager.disk_reserve)
-        dispatcher = Dispatcher(
-            manager.store,
-            manager.tasks,
-            manager.sessions,
-            services.engine,
-            disk,
-            manager.settings,
-            services.isolation.grade,
-            manager.shares,
-        )
-        dispatcher.attach(feed)
-        running += [_kept_running("dispatcher", dispatcher.run), _kept_running("disk watch", disk.run)]
+    disk = DiskWatch(manager.data_dir, manager.sessions, services.engine, manager.disk_reserve)
+    dispatcher = Dispatcher(
+        manager.store,
+        manager.tasks,
+        manager.sessions,
+        services.engine,
+        disk,
+        manager.settings,
+        services.isolation.grade if services.isolation else None,
+        manager.shares,
+    )
+    dispatcher.attach(feed)
+    running += [
+        _kept_running("dispatcher", dispatcher.run),
+        _kept_running("disk watch", disk.run),
+        services.drain.run(dispatcher, manager.activity),
+    ]
     connections = ConnectionLog(manager.store, services.journal)
     running += [
         _kept_running("log of connections", connections.run),

@@ -4,7 +4,9 @@ import contextlib
 import errno
 import functools
 import resource
+import signal
 import socket
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -12,6 +14,7 @@ from fastapi import FastAPI
 
 from lan_session_manager.errors import PortError
 from lan_session_manager.tls.keeper import Tls
+from lan_session_manager.web.drain import Drain
 from lan_session_manager.web.protocols import AbortableWebSocketProtocol, BoundedHttpProtocol
 from lan_session_manager.web.seats import Seats, most_connections
 from lan_session_manager.web.services import Services
@@ -98,4 +101,18 @@ def serve(app: FastAPI, sockets: list[socket.socket], *, debug: bool, tls: Tls |
         timeout_graceful_shutdown=_GRACE_S,
     )
     with contextlib.suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run(sockets=sockets)
+        _Server(config, services.drain).run(sockets=sockets)
+
+
+class _Server(uvicorn.Server):
+    """A server that SIGTERM may first have wait for the tasks; a second signal ends it at once."""
+
+    def __init__(self, config: uvicorn.Config, drain: Drain) -> None:
+        super().__init__(config)
+        self._drain = drain
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """What uvicorn does at a signal."""
+        if sig == signal.SIGTERM and self._drain.begin(lambda: setattr(self, "should_exit", True)):
+            return
+        super().handle_exit(sig, frame)

@@ -34,6 +34,7 @@ from lan_session_manager.store.records import SessionRecord, TaskRecord
 from lan_session_manager.tls.keeper import Ca, Tls
 from lan_session_manager.web.admin_login import BELOW, AdminLogins, sent_cookie
 from lan_session_manager.web.admission import Admission
+from lan_session_manager.web.drain import Drain
 from lan_session_manager.web.peers import Peers, link_of
 from lan_session_manager.web.rates import Rates
 from lan_session_manager.web.turns import Alternating, Threads, Turns
@@ -71,6 +72,7 @@ class Services:
     neighbours: Neighbours = field(default_factory=Neighbours)
     peers: Peers = field(default_factory=Peers)
     carries: Carries = field(default_factory=Carries)
+    drain: Drain = field(default_factory=Drain)
     admin_logins: AdminLogins = field(default_factory=AdminLogins)
 
     @cached_property

@@ -1,7 +1,7 @@
 """A worker outside has a task as long as its lease is good, and nobody else has it meanwhile."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,7 +22,7 @@ Does = Callable[[Callable[[Workers], Coroutine[Any, Any, T]]], T]
 
 
 @pytest.fixture
-def does(manager: LANSessionManager, clock: Clock, tmp_path: Path) -> Iterator[Does[Any]]:
+def does(manager: LANSessionManager, clock: Clock, tmp_path: Path) -> Does[Any]:
     """Runs what is given with workers over a manager, whose clock and whose steady clock are the same."""
 
     def run(work: Callable[[Workers], Coroutine[Any, Any, T]]) -> T:
@@ -38,7 +38,7 @@ def does(manager: LANSessionManager, clock: Clock, tmp_path: Path) -> Iterator[D
 
         return asyncio.run(all_of_it())
 
-    yield run
+    return run
 
 
 def _submit(manager: LANSessionManager, address: str = "192.168.1.100", **options: Any) -> TaskRecord:

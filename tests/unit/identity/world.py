@@ -27,6 +27,7 @@ import sys
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from lan_session_manager.addresses import parse_address
 from lan_session_manager.errors import BusyError, DeviceNeededError
@@ -36,8 +37,8 @@ from lan_session_manager.identity.devices import hash_of
 from lan_session_manager.identity.settle import look, settle, settle_device, settle_move
 from lan_session_manager.states import SessionState
 from lan_session_manager.store import Transaction
-from lan_session_manager.store import database as database_module
 from lan_session_manager.store.records import DeviceKind
+from lan_session_manager.store.schema import bring_up_to_date
 
 _V4 = [f"192.168.1.{number}" for number in range(1, 5)]
 _V6 = [f"2001:db8::{number}" for number in range(1, 4)] + ["fe80::1%eth0"]
@@ -371,7 +372,7 @@ def run(sequences: int, steps: int = _STEPS) -> dict[str, int]:
     try:
         connection.row_factory = sqlite3.Row
         connection.execute("PRAGMA foreign_keys = ON")
-        database_module._migrate(connection)
+        bring_up_to_date(connection, Path(":memory:"))
         for seed in range(sequences):
             connection.execute("BEGIN")
             world = World(Transaction(connection), seed)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lan_session_manager.errors import BusyError, StorageError
+from lan_session_manager.errors import BusyError, NewerDatabaseError, StorageError
 from lan_session_manager.states import TaskState
 from lan_session_manager.store import Store, Transaction
 from lan_session_manager.store import database as database_module
@@ -74,7 +74,7 @@ def test_a_database_of_a_newer_version_is_refused(path: Path) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA user_version = 999")
     connection.close()
-    with pytest.raises(StorageError):
+    with pytest.raises(NewerDatabaseError, match=r"its schema is 999"):
         Store(path)
 
 
