@@ -279,7 +279,7 @@ class Dispatcher:
         loop.call_later(wait, self._wake.set)
         while True:
             try:
-                await asyncio.wrap_future(self._tasks.put_back(task.id, SHORT))
+                await asyncio.wrap_future(self._tasks.put_back(task.id, SHORT if self._grade else _NO_SANDBOX))
             except (NotFoundError, IllegalMoveError) as error:
                 _log.warning("the task %s could not be put back: %s", task.id, error)
             except LSMError as error:
