@@ -39,7 +39,7 @@ register_url_convertor("file", _FilePath())
 router = APIRouter(prefix="/api/workspace/{client_ip}")
 
 _PathQuery = Annotated[str, Query(max_length=8192)]
-_BINARY = {"requestBody": {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}}
+BINARY = {"requestBody": {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}}
 
 
 @router.get("/files")
@@ -61,7 +61,7 @@ async def directory(client_ip: str, body: Directory, services: ServicesDep, acce
     return {"path": body.path}
 
 
-@router.put("/files/{path:file}", status_code=201, openapi_extra=_BINARY)
+@router.put("/files/{path:file}", status_code=201, openapi_extra=BINARY)
 async def upload(
     client_ip: str,
     path: str,

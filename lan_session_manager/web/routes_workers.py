@@ -79,7 +79,7 @@ async def heartbeat(task_id: str, request: Request, services: ServicesDep, acces
     return {"lease_expires_at": iso(expires_at), "cancel": stop is not None, "reason": stop}
 
 
-@router.put(f"/task/{TASK_ID}/log")
+@router.put(f"/task/{TASK_ID}/log", openapi_extra=routes_files.BINARY)
 async def log(
     task_id: str,
     request: Request,
@@ -115,7 +115,7 @@ async def download(task_id: str, path: str, request: Request, services: Services
     return await routes_files.download("", path, request, services, access)
 
 
-@router.put(f"/task/{TASK_ID}/files/{{path:file}}", status_code=201)
+@router.put(f"/task/{TASK_ID}/files/{{path:file}}", status_code=201, openapi_extra=routes_files.BINARY)
 async def upload(task_id: str, path: str, request: Request, services: ServicesDep, access: AccessDep) -> dict[str, Any]:
     """Write a file below outputs/, in its place only when it is complete."""
     _check(access, path, {"outputs"})
