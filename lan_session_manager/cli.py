@@ -1,4 +1,4 @@
-"""What a person does from a terminal: serve, and have the machine looked at."""
+"""What a person does from a terminal: serve, have the machine looked at, import a queue."""
 
 import argparse
 import asyncio
@@ -25,6 +25,7 @@ from lan_session_manager.exposure import THIS_MACHINE, exposure
 from lan_session_manager.feed import Feed
 from lan_session_manager.hosts import parse_host
 from lan_session_manager.identity import parse_proxies
+from lan_session_manager.importing import add_import_options, run_import
 from lan_session_manager.manager import DEFAULT_DATA_DIR, LANSessionManager
 from lan_session_manager.repeats import Repeats
 from lan_session_manager.sandbox import launcher
@@ -50,10 +51,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     add_serve_options(commands.add_parser("serve", help="start the server"))
     _add_doctor_options(commands.add_parser("doctor", help="say whether this machine can serve safely"))
+    add_import_options(commands.add_parser("import", help="hand in the tasks of another orchestrator's queue file"))
     inside = commands.add_parser("inside", help="run a program with the server's user ids, where that is not root")
     inside.add_argument("program", nargs=argparse.REMAINDER, help="the program and its arguments")
     options = parser.parse_args(arguments)
-    runs = {"serve": run_serve, "doctor": _run_doctor, "inside": _run_inside}
+    runs = {"serve": run_serve, "doctor": _run_doctor, "import": run_import, "inside": _run_inside}
     return runs[options.command](options)
 
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from concurrent.futures import Future
 
 from lan_session_manager import runners
-from lan_session_manager.addresses import Address
+from lan_session_manager.addresses import Address, parse_address
 from lan_session_manager.allowances import allowance_of
-from lan_session_manager.errors import TooManySessionsError
+from lan_session_manager.errors import NotFoundError, TooManySessionsError
 from lan_session_manager.identity.decide import Seen
 from lan_session_manager.identity.settle import add_session, settle, settle_device
 from lan_session_manager.sandbox.box import TASK_UID, NoUserIdsError, last_slot, user_range
@@ -99,6 +99,17 @@ class Sessions:
         session = self._store.write(job).result()
         self.write_facts(session)
         return session
+
+    def resume(self, session: SessionRecord) -> SessionRecord:
+        """The session, live from now on, wherever its device is. Waits for the disk. Raises NotFoundError."""
+
+        def job(tx: Transaction) -> SessionRecord:
+            known = tx.session(session.id)
+            if known is None or known.state is SessionState.ENDED:
+                raise NotFoundError
+            return self._resumed(tx, known, self._clock(), parse_address(known.address))
+
+        return self._store.write(job).result()
 
     def add_device(
         self, seen: Seen, kind: DeviceKind, name: str, token_hash: str, *, fresh: bool = False

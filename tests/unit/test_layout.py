@@ -21,7 +21,7 @@ LEVELS = (
     {"manager"},
     {""},  # the package itself: the public names of the contract
     {"web", "doctor"},
-    {"cli", "__main__"},
+    {"cli", "__main__", "importing"},
 )
 LEVEL_OF = {room: number for number, rooms in enumerate(LEVELS) for room in rooms}
 # The parts that drive the kernel stay usable on another machine, without the web and the database.
