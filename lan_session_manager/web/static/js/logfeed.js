@@ -22,11 +22,14 @@ export function followLog(id, onChange) {
   const feed = { lines, end: { byte: 0, line: 0 }, ended: false, error: "", stop, earlier, later, showEnd, showAt };
   const decoder = new TextDecoder();
   let opened = false;
-  let asking = false;
+  let asking = null; // what is on its way
+  let awaited = null; // where the answer to the last follow_log begins: until then pieces of an older one may come
+  let uncounted = false; // whether the numbers of the lines are not known because some were passed over
   let stopped = false;
 
   function follow() {
     if (opened && lines.atEnd && !feed.ended) {
+      awaited = lines.next;
       live.send({ type: "follow_log", task_id: id, after: lines.next, skip: true });
     }
   }
@@ -34,7 +37,17 @@ export function followLog(id, onChange) {
   /** One request at a time: what is asked for depends on what is there. @param {() => Promise<void>} work */
   async function alone(work) {
     if (asking || stopped) return false;
-    asking = true;
+    asking = answered(work);
+    return asking;
+  }
+
+  /** As `alone`, after what is on its way now: somebody waits for it. @param {() => Promise<void>} work */
+  async function inTurn(work) {
+    while (asking) await asking;
+    return alone(work);
+  }
+
+  async function answered(work) {
     try {
       await work();
       feed.error = "";
@@ -44,7 +57,7 @@ export function followLog(id, onChange) {
       if (error.status) feed.error = error.message;
       return false;
     } finally {
-      asking = false;
+      asking = null;
       if (!stopped) onChange(NOTHING);
     }
   }
@@ -61,19 +74,20 @@ export function followLog(id, onChange) {
 
   /** Shows the newest lines, and from there on what is printed. */
   function showEnd() {
-    return alone(async () => {
+    return inTurn(async () => {
       const found = await page({ tail: 1 });
       const first = found.lines[0];
       lines.reset(first?.after ?? found.end.byte, first ? first.number : 1);
       lines.append(found.lines, true);
       opened = true;
+      uncounted = false;
       follow();
     });
   }
 
   /** Shows what stands around that byte, the first one of a line. @param {number} byte */
   function showAt(byte) {
-    return alone(async () => {
+    return inTurn(async () => {
       const before = await page({ before: byte, most: PAGE / 2 });
       const after = await page({ after: byte });
       const first = before.lines[0] ?? after.lines[0];
@@ -111,17 +125,38 @@ export function followLog(id, onChange) {
     if (message.task_id !== id) return;
     if (message.event === "log" || message.event === "log_skipped") {
       feed.end = { byte: Math.max(feed.end.byte, message.next), line: null };
-      if (!lines.atEnd) onChange(NOTHING);
-      else onChange(message.event === "log" ? lines.add(message) : lines.skip(message.next));
+      if (awaited !== null && message.after > awaited) return;
+      if (awaited !== null && message.next > awaited) awaited = null;
+      onChange(lines.atEnd ? take(message) : NOTHING);
     } else if (message.event === "log_end") {
       feed.ended = true;
       onChange(NOTHING);
+      if (uncounted) recount();
     }
   });
+
+  function take(message) {
+    let changed = NOTHING;
+    if (message.event === "log") changed = lines.add(message);
+    else {
+      lines.skip(message.next);
+      uncounted = true;
+    }
+    away();
+    return changed;
+  }
+
+  /** Shows the end as the server counts it. */
+  function recount() {
+    if (!lines.atEnd || lines.held) return Promise.resolve(false);
+    return showEnd();
+  }
+
   const endOpen = onOpen(() => (opened ? follow() : showEnd()));
 
   async function poll() {
-    if (!opened) return showEnd();
+    if (!opened) return asking ? false : showEnd();
+    if (uncounted && !asking) return recount();
     if (feed.ended || !lines.atEnd || store.get().connection.state !== "polling") return false;
     return alone(async () => {
       // Read before the answer: what it prints between the two comes with the next round.

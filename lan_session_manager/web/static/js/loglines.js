@@ -23,6 +23,7 @@ const bytesOf = (text) => encoder.encode(text).length;
  * @property {import("./ansi.js").Style} style at its start
  * @property {string} gap what is said where this stands in place of missing bytes; "" for a real line
  * @property {number | null} after its first byte; null: not known
+ * @property {number} near `after`, or where that is not known a byte shortly before it
  * @property {boolean} clean whether no other line is begun there, so that the window may begin with it
  *
  * @typedef {{after: number, next: number, number: number | null, stream: string, text: string, is_partial?: boolean}}
@@ -31,6 +32,7 @@ const bytesOf = (text) => encoder.encode(text).length;
 
 export class LogLines {
   constructor() {
+    this.held = false; // whether somebody reads in it: then it does not move on with what is printed
     this.reset(0, 1);
   }
 
@@ -72,7 +74,7 @@ export class LogLines {
     parts.forEach((part, i) => {
       const isLast = i === parts.length - 1;
       if (isLast && !part) return;
-      const line = this.open[name] ?? this.begin(name, isExact || i === 0 ? at : null);
+      const line = this.open[name] ?? this.begin(name, at, isExact || i === 0);
       if (isExact) at += bytesOf(part) + 1;
       line.raw = bounded(line.raw + part);
       const parsed = parseLine(line.raw, line.style);
@@ -83,11 +85,12 @@ export class LogLines {
       this.open[name] = null;
       this.styles[name] = parsed.style;
     });
-    if (this.lines.length > TRIM_AT) this.trimStart();
+    if (this.lines.length > TRIM_AT) this.trim();
     return changed;
   }
 
-  begin(name, after) {
+  begin(name, near, isExact) {
+    const after = isExact ? near : null;
     const line = {
       n: this.line,
       err: name === "stderr",
@@ -97,6 +100,7 @@ export class LogLines {
       style: this.styles[name],
       gap: "",
       after,
+      near,
       clean: after !== null && !this.open.stdout && !this.open.stderr,
     };
     if (this.line !== null) this.line += 1;
@@ -106,7 +110,7 @@ export class LogLines {
   }
 
   note(words, changed) {
-    const line = { n: null, err: false, raw: "", spans: [], open: false, style: PLAIN, gap: words, ...NOWHERE };
+    const line = { n: null, err: false, raw: "", spans: [], open: false, style: PLAIN, gap: words, ...NOWHERE, near: this.next };
     this.lines.push(line);
     for (const other of Object.values(this.open)) if (other) other.open = false;
     this.open = { stdout: null, stderr: null };
@@ -114,14 +118,11 @@ export class LogLines {
     changed.add(line);
   }
 
-  /** Says that so much was passed over, to keep up with what is printed. @param {number} next where it goes on */
+  /** Passes over what was printed up to there, to keep up: it is scrolled to. @param {number} next where it goes on */
   skip(next) {
-    const changed = new Set();
-    if (next > this.next) {
-      this.note(T.log.skipped(next - this.next), changed);
-      this.next = next;
-    }
-    return changed;
+    if (next <= this.next) return;
+    if (this.held) this.atEnd = false;
+    else this.reset(next, null);
   }
 
   /** @param {ServerLine[]} found what stands before the window */
@@ -152,25 +153,32 @@ export class LogLines {
     if (this.lines.length > TRIM_AT) this.trimStart();
   }
 
+  trim() {
+    if (this.held) this.trimEnd();
+    else this.trimStart();
+  }
+
   trimStart() {
     const surplus = this.lines.length - MAX_LINES;
     let from = surplus;
     while (from > 0 && !this.lines[from].clean) from -= 1;
     if (from <= 0) from = this.lines.findIndex((line, i) => i > surplus && line.clean);
-    if (from <= 0) return;
-    this.start = this.lines[from].after;
+    // Where every line is begun within another: bounded all the same, though not to the byte.
+    if (from <= 0) from = surplus;
+    this.start = this.lines[from].near;
     this.lines.splice(0, from);
   }
 
   trimEnd() {
     let to = MAX_LINES;
     while (to > 0 && !this.lines[to].clean) to -= 1;
-    if (to <= 0) return;
-    this.next = this.lines[to].after;
+    if (to <= 0) to = MAX_LINES;
+    this.next = this.lines[to].near;
     this.line = this.lines[to].n;
     this.lines.length = to;
     this.open = { stdout: null, stderr: null };
     this.atEnd = false;
+    this.version += 1;
   }
 }
 
@@ -180,7 +188,7 @@ function fromServer(found) {
   return found.map(({ after, number, stream, text }) => {
     if (stream === "gap") {
       const gap = text.trim();
-      return { n: null, err: false, raw: "", spans: [], open: false, style: PLAIN, gap, after, clean: true };
+      return { n: null, err: false, raw: "", spans: [], open: false, style: PLAIN, gap, after, near: after, clean: true };
     }
     const name = stream === "stderr" ? "stderr" : "stdout";
     const raw = bounded(text.endsWith("\n") ? text.slice(0, -1) : text);
@@ -188,7 +196,7 @@ function fromServer(found) {
     const style = styles[name];
     const spans = shortened(parsed.spans);
     styles[name] = parsed.style;
-    return { n: number, err: name === "stderr", raw, spans, open: false, style, gap: "", after, clean: true };
+    return { n: number, err: name === "stderr", raw, spans, open: false, style, gap: "", after, near: after, clean: true };
   });
 }
 

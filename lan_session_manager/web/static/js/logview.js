@@ -81,7 +81,7 @@ export class LogView {
     if (item) scroller.scrollTop += item.getBoundingClientRect().top - top - kept.offset;
   }
 
-  /** Marks every place of a query, and one of them as the current. @returns {boolean} whether that one is here */
+  /** Marks every place of a query, and one of them as the current. @returns {boolean} whether its line is here */
   mark(query, hit) {
     const known = query.toLowerCase() === this.query;
     this.query = query.toLowerCase();
@@ -93,9 +93,11 @@ export class LogView {
     }
     if (!hit) return true;
     const line = [...this.items.keys()].find((one) => one.after === hit.after);
-    const found = line && this.items.get(line).querySelector(".now");
-    if (found) bringIntoSight(found, this.list.closest(".log"));
-    return Boolean(found);
+    if (!line) return false;
+    const item = this.items.get(line);
+    // What a carriage return has overwritten is found as well, and is not there to be marked.
+    bringIntoSight(item.querySelector(".now") ?? item.querySelector(".tx") ?? item, this.list.closest(".log"));
+    return true;
   }
 
   redraw(line) {

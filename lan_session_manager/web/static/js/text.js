@@ -233,7 +233,6 @@ export const T = {
     loading: "Loading",
     behind: "More stands behind this",
     showBehind: "Show more",
-    skipped: (bytes) => `${size(bytes)} passed over to keep up: scroll back to read it`,
     gap: (bytes) => `${size(bytes)} left out`,
     more: (n) => `… ${plural(n, "more line", "more lines")}, see Details`,
     cut: (n) => ` … ${plural(n, "more character", "more characters")}`,

@@ -98,8 +98,9 @@ export function useFollowing(scroller, held) {
   const follow = (on) => {
     wish.current = on;
     setFollowing(on);
-    if (!on) return;
     const feed = held.current?.feed;
+    if (feed) feed.lines.held = !on;
+    if (!on) return;
     if (feed && !feed.lines.atEnd) feed.showEnd();
     toEnd();
   };

@@ -2,7 +2,7 @@
 
 import { logDownloadUrl } from "../api.js";
 import { clock, duration, shortId, spokenId, visible } from "../format.js";
-import { html, useEffect, useRef, useState } from "../html.js";
+import { html, useEffect, useLayoutEffect, useRef, useState } from "../html.js";
 import { failureLine, hasEnded, ranFor } from "../outcomes.js";
 import { store } from "../store.js";
 import { T } from "../text.js";
@@ -59,7 +59,7 @@ export function LogPane({ task, lost }) {
   const said = useSpoken(held, facts.total);
   onDraw.current = keepUp;
 
-  useEffect(keepUp);
+  useLayoutEffect(keepUp); // before the scrolling of the last time is told, which would end the following
   useEffect(() => {
     if (following) setSeen(facts.total ?? 0);
   }, [following, facts.total]);
@@ -85,6 +85,11 @@ export function LogPane({ task, lost }) {
     showHit();
   };
 
+  const showEarlier = () => {
+    follow(false);
+    held.current?.feed.earlier();
+  };
+
   const missed = following ? 0 : Math.max(0, (facts.total ?? 0) - seen);
   const live = !facts.ended && !lost && !waits;
   const footer = facts.ended ? T.log.ended : following && live ? T.log.following : T.log.paused;
@@ -101,7 +106,7 @@ export function LogPane({ task, lost }) {
           <ol>
             ${begins && html`<${Command} task=${task} prompt=${prompt} />`}
             ${!begins && html`<${More} words=${T.log.before(facts.firstLine === null ? null : facts.firstLine - 1)}
-              button=${T.log.showBefore} onClick=${() => held.current?.feed.earlier()} />`}
+              button=${T.log.showBefore} onClick=${showEarlier} />`}
           </ol>
           <ol ref=${list}></ol>
           <ol>
@@ -111,7 +116,7 @@ export function LogPane({ task, lost }) {
           </ol>
         </div>
       </div>
-      ${!following && (!facts.ended || !facts.atEnd) && html`<button class="btn jump" type="button"
+      ${!following && html`<button class="btn jump" type="button"
         onClick=${() => follow(true)}><${Icon} name="follow" />${T.log.jump(missed)}</button>`}
     </div>
     <div class="logfoot">
