@@ -8,7 +8,7 @@ const TRIM_AT = MAX_LINES + 1000;
 // A line without an end, such as a progress bar that never writes one, may not grow for ever.
 const MAX_RAW = 65536;
 const MAX_SHOWN = 4000;
-const NOWHERE = Object.freeze({ after: null, clean: false });
+const NOTE = Object.freeze({ n: null, err: false, raw: "", spans: [], open: false, style: PLAIN });
 
 const encoder = new TextEncoder();
 const bytesOf = (text) => encoder.encode(text).length;
@@ -110,7 +110,7 @@ export class LogLines {
   }
 
   note(words, changed) {
-    const line = { n: null, err: false, raw: "", spans: [], open: false, style: PLAIN, gap: words, ...NOWHERE, near: this.next };
+    const line = { ...NOTE, gap: words, after: null, near: this.next, clean: false };
     this.lines.push(line);
     for (const other of Object.values(this.open)) if (other) other.open = false;
     this.open = { stdout: null, stderr: null };
@@ -187,8 +187,7 @@ function fromServer(found) {
   const styles = { stdout: PLAIN, stderr: PLAIN };
   return found.map(({ after, number, stream, text }) => {
     if (stream === "gap") {
-      const gap = text.trim();
-      return { n: null, err: false, raw: "", spans: [], open: false, style: PLAIN, gap, after, near: after, clean: true };
+      return { ...NOTE, gap: text.trim(), after, near: after, clean: true };
     }
     const name = stream === "stderr" ? "stderr" : "stdout";
     const raw = bounded(text.endsWith("\n") ? text.slice(0, -1) : text);
@@ -196,7 +195,8 @@ function fromServer(found) {
     const style = styles[name];
     const spans = shortened(parsed.spans);
     styles[name] = parsed.style;
-    return { n: number, err: name === "stderr", raw, spans, open: false, style, gap: "", after, near: after, clean: true };
+    const place = { after, near: after, clean: true };
+    return { n: number, err: name === "stderr", raw, spans, open: false, style, gap: "", ...place };
   });
 }
 

@@ -175,7 +175,8 @@ export const T = {
     position: (n) => `Position ${count(n)} in queue`,
     unknown: ", waiting time unknown",
     about: (s) => `, about ${duration(s)}`,
-    ownLimit: (running, max) => `${count(running)} of your ${plural(max, "task", "tasks")} are running`,
+    ownLimit: (running, max) =>
+      `${count(running)} of your ${plural(max, "task", "tasks")} ${running === 1 ? "is" : "are"} running`,
     memory: (size) => `Waiting for ${size} of memory`,
     dependency: (id, more) => `Waits for ${id}${more ? ` and ${plural(more, "more task", "more tasks")}` : ""}`,
     dependencies: "Waits for other tasks of yours",

@@ -92,8 +92,12 @@ export function useLog(task, waits, onDraw) {
 export function useFollowing(scroller, held) {
   const [following, setFollowing] = useState(true);
   const wish = useRef(true);
+  const placed = useRef(0); // where the newest line was put into sight: only who scrolls up from there ends that
   const toEnd = () => {
-    if (scroller.current) scroller.current.scrollTop = scroller.current.scrollHeight;
+    const node = scroller.current;
+    if (!node) return;
+    node.scrollTop = node.scrollHeight;
+    placed.current = node.scrollTop;
   };
   const follow = (on) => {
     wish.current = on;
@@ -109,6 +113,10 @@ export function useFollowing(scroller, held) {
     const feed = held.current?.feed;
     if (!node || !feed) return;
     const below = node.scrollHeight - node.scrollTop - node.clientHeight;
+    if (wish.current && feed.lines.atEnd && (below < AT_END_PX || node.scrollTop >= placed.current)) {
+      toEnd();
+      return;
+    }
     if (node.scrollTop < NEAR_PX) feed.earlier();
     else if (below < NEAR_PX) feed.later();
     const atEnd = below < AT_END_PX && feed.lines.atEnd;

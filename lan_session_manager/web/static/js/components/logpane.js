@@ -59,7 +59,7 @@ export function LogPane({ task, lost }) {
   const said = useSpoken(held, facts.total);
   onDraw.current = keepUp;
 
-  useLayoutEffect(keepUp); // before the scrolling of the last time is told, which would end the following
+  useLayoutEffect(keepUp);
   useEffect(() => {
     if (following) setSeen(facts.total ?? 0);
   }, [following, facts.total]);
@@ -71,6 +71,7 @@ export function LogPane({ task, lost }) {
     if (view.mark(query, hit)) return;
     await feed.showAt(hit.after);
     if (held.current?.search.hit !== hit) return;
+    follow(false); // what was on its way before may have come to the end
     drawNow();
     view.mark(query, hit);
   };
