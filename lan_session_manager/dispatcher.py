@@ -39,6 +39,7 @@ _OTHERS_MEMORY = (
     "The task had used {used} MB of the {may} MB that it may: all tasks of the session together, or the whole machine, "
     "had no more memory."
 )
+_NOTHING_LEFT = "The machine restarted while the task ran."
 _NO_SANDBOX = "The server cannot run tasks now: its sandbox does not work. The task waits until it does."
 _TOO_SHORT = "The task could not be started: the server was short of descriptors, memory or processes for too long."
 _WAS_FULL = "The workspace was full: the task could not write what it wanted to."
@@ -95,11 +96,17 @@ class Dispatcher:
         self._later = Later()
         self._wake = asyncio.Event()
         self._is_held = grade is None
+        self._has_adopted = False
 
     @property
     def busy(self) -> int:
         """How many tasks are being followed."""
         return len(self._followed)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether nothing runs, as far as that is known: not before what ran from before is adopted."""
+        return self._has_adopted and not self._followed
 
     def hold(self) -> None:
         """Start nothing any more; what runs is followed on."""
@@ -115,6 +122,7 @@ class Dispatcher:
         queueing = Queueing(self._store, self._tasks, self._settings, self._shares)
         try:
             await self._adopt()
+            self._has_adopted = True
             self._spawn(self._logs.forget_deleted())
             self._spawn(self._logs.measure_old())
             self._spawn(self._look_at_usage())
@@ -183,6 +191,8 @@ class Dispatcher:
         put_off = self._later.waiting(asyncio.get_running_loop().time())
         chosen, longest_s = await queueing.chosen(len(self._followed), put_off)
         for waiting in chosen:
+            if self._is_held:  # since it was chosen
+                break
             try:
                 task = await asyncio.wrap_future(self._tasks.start(waiting.task_id, self._grade or ""))
             except (IllegalMoveError, NotFoundError):
@@ -224,8 +234,7 @@ class Dispatcher:
         try:
             start, result = await self._begun(task, session, lease)
             if result is None:
-                await self._stop(task.id)
-                result = _result(await self._engine.ended(task.id))
+                result = await self._ended(task, lease)
         finally:
             stopped = self._disk.end(task.id)
         outputs = await asyncio.to_thread(self._outputs, session, task)
@@ -266,6 +275,19 @@ class Dispatcher:
             detail = str(error) if told else "The server could not make the workspace."
             return start, Result(Reason.START_FAILED, None, self._tasks.now(), detail=detail)
         return start, None
+
+    async def _ended(self, task: TaskRecord, lease: Lease | None) -> Result:
+        await self._stop(task.id)
+        try:
+            return _result(await self._engine.ended(task.id))
+        except KeyError:
+            if lease is None:
+                raise
+        # Its adoption failed: the machine may have been short of something at that moment.
+        if not await self._engine.adopt(lease):
+            return Result(Reason.LOST, None, self._tasks.now(), detail=_NOTHING_LEFT)
+        await self._stop(task.id)
+        return _result(await self._engine.ended(task.id))
 
     async def _put_back(self, task: TaskRecord) -> None:
         """Have a task that nobody could start wait in the queue for a while, or fail if that was so too often."""
@@ -341,7 +363,7 @@ class Dispatcher:
         leases = {task.id: self._store.read.lease(task.id) for task in running}
         await asyncio.gather(*(self._adopt_one(task, leases[task.id]) for task in running))
         if self._grade is not None:  # else there is no runtime with which something could be removed
-            await self._engine.sweep([task_id for task_id, lease in leases.items() if lease is None])
+            await self._engine.sweep([*leases])  # none of them, whether or not it could be adopted
 
     async def _adopt_one(self, task: TaskRecord, record: LeaseRecord | None) -> None:
         if record is None:
@@ -357,13 +379,14 @@ class Dispatcher:
         if is_known:
             self._follow(task, lease)
             return
-        detail = "The machine restarted while the task ran."
-        await self._write_down(task.id, Result(Reason.LOST, None, self._tasks.now(), detail=detail), Outputs())
+        lost = Result(Reason.LOST, None, self._tasks.now(), detail=_NOTHING_LEFT)
+        await self._write_down(task.id, lost, Outputs())
 
     def _job(self, task: TaskRecord, session: SessionRecord, start: Start) -> Job:
         settings, allowed = self._settings, allowance_of(self._store.read, self._settings, session.id)
         return Job(
             task_id=task.id,
+            accepted_at=task.created_at,
             workspace=session.name,
             user_slot=session.user_slot,
             argv=runners.SANDBOXED[task.runner].argv(task.command),

@@ -20,6 +20,7 @@ LONGEST_KEY = 200
 LONGEST_NETWORK = 100
 LONGEST_ID = 300
 LONGEST_METADATA = 8192  # characters of JSON
+DEEPEST_METADATA = 32  # objects and lists in each other: what makes answers of them goes down into each
 MOST_DEPENDENCIES = 100
 HIGHEST_PRIORITY = 100
 LATEST_START_S = 366 * 86_400
@@ -109,12 +110,15 @@ def _order(request: Request, now: float) -> dict[str, Any]:
     metadata = dict(request.metadata or {})
     try:
         length = len(json.dumps(metadata, allow_nan=False))
+        json.dumps(metadata, ensure_ascii=False).encode()  # half a character, which JSON can spell, is no text
     except (TypeError, ValueError, RecursionError):
         raise InvalidInputError(
             what="The metadata are not JSON. Send an object of texts, numbers and the like."
         ) from None
     if length > LONGEST_METADATA:
         raise InvalidInputError(what=f"The metadata are too long: {LONGEST_METADATA} characters of JSON are the most.")
+    if _is_deep(metadata):
+        raise InvalidInputError(what=f"The metadata are too deep: {DEEPEST_METADATA} levels are the most.")
     return {
         "depends_on": tuple(dict.fromkeys(request.depends_on)),
         "priority": request.priority or 0,
@@ -123,6 +127,14 @@ def _order(request: Request, now: float) -> dict[str, Any]:
         "parallel_safe": request.parallel_safe is not False,
         "metadata": metadata,
     }
+
+
+def _is_deep(metadata: Mapping[str, Any]) -> bool:
+    level: list[Any] = [metadata]
+    for _ in range(DEEPEST_METADATA):
+        inner = [one.values() if isinstance(one, dict) else one for one in level]
+        level = [value for values in inner for value in values if isinstance(value, dict | list | tuple)]
+    return bool(level)
 
 
 def checked_order(priority: int | None, start_after: float | None, now: float) -> None:

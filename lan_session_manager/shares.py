@@ -53,9 +53,11 @@ class Shares:
         used = {session: decayed(used_s, now - at, half_life) for session, used_s, at in read.shares()}
         running: dict[str, int] = {}
         alone: set[str] = set()
-        for task_id, session, started_at, parallel_safe in read.running_facts(runners):
+        for task_id, session, started_at, time_s, parallel_safe in read.running_facts(runners):
             running[session] = running.get(session, 0) + 1
-            used[session] = used.get(session, 0.0) + charge(self.so_far.get(task_id), now - started_at)
+            # As at its end: whoever sets the clock lets no task hold a slot for longer than it may run.
+            held_s = min(now - started_at, time_s)
+            used[session] = used.get(session, 0.0) + charge(self.so_far.get(task_id), held_s)
             if not parallel_safe:
                 alone.add(session)
         usual = self._settings.max_concurrent_tasks

@@ -134,7 +134,7 @@ class Workers:
             for one in claimed:
                 lease = tx.worker_lease(one.task.id)
                 if lease is not None and lease.token_hash == _hash(one.lease) and _runs(tx, one.task.id):
-                    tx.move_task(one.task.id, TaskState.QUEUED, self._tasks.now(), started_at=None)
+                    self._back(tx, one.task.id, self._tasks.now())
 
         return self._store.write(job)
 
@@ -276,8 +276,17 @@ class Workers:
             return True
         if tx.note_silent_claim(task_id) >= MOST_SILENT:
             return False
-        tx.move_task(task_id, TaskState.QUEUED, now, started_at=None, detail=why)
+        self._back(tx, task_id, now, detail=why)
         return True
+
+    def _back(self, tx: Transaction, task_id: str, now: float, **changes: str) -> None:
+        """Move a task that nobody has begun to the queue; one that is to stop has its end: nobody may look for it."""
+        task = tx.task(task_id)
+        if task is not None and task.stop_reason is not None:
+            result = Result(task.stop_reason, None, now)
+            tx.move_task(task_id, result.state, now, **vars(result))
+        else:
+            tx.move_task(task_id, TaskState.QUEUED, now, started_at=None, **changes)
 
 
 def _runs(tx: Transaction, task_id: str) -> bool:

@@ -43,7 +43,8 @@ class Job:
     """A task that is to start, with all that an engine has to know of it.
 
     `workspace` is the session's workspace by its name, `user_slot` the number of the session's own range of user ids of
-    the host.
+    the host. `accepted_at` tells the task from an earlier one of that id: where an older database was restored, numbers
+    are given again.
     """
 
     task_id: str
@@ -54,6 +55,7 @@ class Job:
     session_limits: SessionLimits
     network: str = NO_NETWORK  # the name of a network profile
     attempt: int = 1  # how often the task has been given to a machine, this time included
+    accepted_at: float | None = None  # Unix time in seconds; None: ids are never given again
 
 
 @dataclass(frozen=True)

@@ -179,6 +179,7 @@ class Keeper:
                 attempt=job.attempt,
                 log_from=log_from,
                 begun_at=time.monotonic(),
+                accepted_at=job.accepted_at,
             )
         )
         if held is None:

@@ -158,7 +158,7 @@ class LocalEngine:
     async def start(self, job: Job) -> Lease:
         """See `Engine.start`."""
         live = self._live.get(job.task_id)
-        if live is not None and (live.removal is None or live.held.started.attempt == job.attempt):
+        if live is not None and (live.removal is None or live.held.started.is_of(job)):
             return live.lease
         if job.task_id not in self._starting:
             task = asyncio.create_task(self._start(job))
@@ -178,7 +178,7 @@ class LocalEngine:
             await asyncio.wait([earlier.removal])
             self._live.pop(job.task_id, None)
         kept = await self._run(self._keeper.records(job.task_id).started)
-        if kept is not None and kept.attempt == job.attempt and await self.adopt(kept.lease):
+        if kept is not None and kept.is_of(job) and await self.adopt(kept.lease):
             return kept.lease
         held = await self._run(self._keeper.make, job)
         self._watch(held)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lan_session_manager.destinations import NO_NETWORK
-from lan_session_manager.engine.base import Ending, Lease, Usage
+from lan_session_manager.engine.base import Ending, Job, Lease, Usage
 from lan_session_manager.states import Reason
 
 
@@ -21,7 +21,8 @@ class Started:
 
     0: an earlier version made it, which did not keep that. `network` is the name of its network profile, `monitor_read`
     how many bytes its monitor had read before the program began. `log_from` is the offset in the log of the first byte
-    of this attempt, `begun_at` when it began by the monotonic clock of this boot: None for one of an earlier version.
+    of this attempt, `begun_at` when it began by the monotonic clock of this boot, and `accepted_at` is that of its job:
+    each None for one of an earlier version.
     """
 
     group: str
@@ -32,6 +33,12 @@ class Started:
     attempt: int = 1
     log_from: int = 0
     begun_at: float | None = None
+    accepted_at: float | None = None
+
+    def is_of(self, job: Job) -> bool:
+        """Whether it is a box of that attempt of that very task."""
+        is_same = self.accepted_at is None or job.accepted_at is None or self.accepted_at == job.accepted_at
+        return is_same and self.attempt == job.attempt
 
 
 @dataclass(frozen=True)
@@ -56,7 +63,7 @@ class Records:
         """What was made, if anything."""
         with contextlib.suppress(KeyError, TypeError, ValueError):
             if (kept := self._load("started")) is not None:
-                read, begun = kept.get("monitor_read"), kept.get("begun_at")
+                read, begun, accepted = kept.get("monitor_read"), kept.get("begun_at"), kept.get("accepted_at")
                 return Started(
                     group=str(kept["group"]),
                     lease=Lease(**kept["lease"]),
@@ -66,6 +73,7 @@ class Records:
                     attempt=int(kept.get("attempt", 1)),
                     log_from=int(kept.get("log_from", 0)),
                     begun_at=None if begun is None else float(begun),
+                    accepted_at=None if accepted is None else float(accepted),
                 )
         return None
 

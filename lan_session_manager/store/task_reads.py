@@ -125,15 +125,18 @@ class TaskReads(Connected):
         rows = (row for session in session_ids for row in self._all(sql, session, *runners, now, most))
         return [(*tuple(row)[:6], bool(row["parallel_safe"])) for row in rows]
 
-    def running_facts(self, runners: Sequence[str]) -> list[tuple[str, str, float, bool]]:
-        """(task id, session id, when it started, whether others may run beside it) of what one of `runners` runs."""
+    def running_facts(self, runners: Sequence[str]) -> list[tuple[str, str, float, float, bool]]:
+        """What one of `runners` runs.
+
+        (task id, session id, when it started, seconds that it may run, whether others may run beside it).
+        """
         marks = ", ".join("?" * len(runners))
         rows = self._all(
-            f"""SELECT id, session_id, started_at, parallel_safe FROM tasks
+            f"""SELECT id, session_id, started_at, time_s, parallel_safe FROM tasks
                 WHERE state = 'running' AND session_id IS NOT NULL AND runner IN ({marks})""",
             *runners,
         )
-        return [(row["id"], row["session_id"], row["started_at"], bool(row["parallel_safe"])) for row in rows]
+        return [(*tuple(row)[:4], bool(row["parallel_safe"])) for row in rows]
 
     def share_of(self, session_id: str) -> tuple[float, float]:
         """(processor seconds, when they were decayed to) of a session; (0, 0) for one that has used nothing."""
@@ -145,11 +148,17 @@ class TaskReads(Connected):
         return [tuple(row) for row in self._all("SELECT session_id, used_s, at FROM shares")]
 
     def lately_ended(self, most: int) -> list[tuple[str, str, float]]:
-        """(session id, command, seconds) of so many tasks that ended by themselves, the newest first."""
+        """(session id, command, seconds) of up to so many tasks that ended by themselves, the newest first.
+
+        They are among the newest `most` that completed and the newest `most` that failed, however many there are.
+        """
         rows = self._all(
             """SELECT session_id, command, ended_at - started_at AS seconds FROM tasks
-               WHERE state IN ('completed', 'failed') AND reason = 'exit' AND started_at IS NOT NULL
-                   AND session_id IS NOT NULL ORDER BY seq DESC LIMIT ?""",
+               WHERE seq IN (
+                   SELECT seq FROM (SELECT seq FROM tasks WHERE state = 'completed' ORDER BY seq DESC LIMIT ?1)
+                   UNION ALL SELECT seq FROM (SELECT seq FROM tasks WHERE state = 'failed' ORDER BY seq DESC LIMIT ?1)
+               ) AND reason = 'exit' AND started_at IS NOT NULL AND session_id IS NOT NULL
+               ORDER BY seq DESC LIMIT ?1""",
             most,
         )
         return [(row["session_id"], row["command"], max(0.0, row["seconds"])) for row in rows]

@@ -22,6 +22,11 @@ class Drain:
         self._begun = threading.Event()
         self._end: Callable[[], None] = lambda: None
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether nothing is to be started any more."""
+        return self._begun.is_set()
+
     def begin(self, end: Callable[[], None]) -> bool:
         """Begin, and call `end` on the event loop when nothing runs; False: there is none, or it has begun before.
 
@@ -42,6 +47,6 @@ class Drain:
         )
         dispatcher.hold()
         activity.is_draining = True
-        while dispatcher.busy:  # noqa: ASYNC110 - see above
+        while not dispatcher.is_done:  # noqa: ASYNC110 - see above
             await asyncio.sleep(_LOOK_S)
         self._end()

@@ -33,12 +33,13 @@ async def claim(body: ClaimTasks, request: Request, services: ServicesDep, acces
     """Claim tasks that are ready, as soon as there is one, or none after `wait_s` seconds."""
     loop = asyncio.get_running_loop()
     until = loop.time() + body.wait_s
+    claimed: list[Claimed] = []
     while True:
         news = services.feed.news()
         if await request.is_disconnected():
-            claimed: list[Claimed] = []  # nobody is there to do them
-            break
-        claimed = await services.workers.claim(body.worker, body.kinds, body.capacity)
+            break  # nobody is there to do them
+        if not services.drain.has_begun:  # its worker would find no server to tell how it goes
+            claimed = await services.workers.claim(body.worker, body.kinds, body.capacity)
         if claimed and await request.is_disconnected():
             await written(services.workers.give_back(claimed))
             claimed = []

@@ -52,6 +52,17 @@ def test_a_clock_that_jumps_charges_nobody_more_than_a_task_may_take(manager: LA
     assert used_s == pytest.approx(SLOT_SHARE * 600)
 
 
+def test_a_clock_that_jumps_counts_what_runs_for_no_more_than_it_may_take(
+    manager: LANSessionManager, clock: Clock
+) -> None:
+    session = manager.create_session("192.168.1.100").session_id
+    task = manager.tasks.submit(session, Request("true", "shell", time_s=600)).result()
+    manager.tasks.start(task.id, "full").result()
+    clock.now += 1e9
+    used_s = manager.shares.loads(manager.store.read, RUNNERS).of(session).used_s
+    assert used_s == pytest.approx(SLOT_SHARE * 600)
+
+
 def test_what_runs_counts_by_what_it_has_used_so_far(manager: LANSessionManager, clock: Clock) -> None:
     session = manager.create_session("192.168.1.100").session_id
     task = manager.tasks.submit(session, Request("true", "shell", parallel_safe=False)).result()

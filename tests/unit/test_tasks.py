@@ -89,6 +89,25 @@ def test_bad_input_is_refused_and_leaves_no_row(manager: LANSessionManager, fiel
     assert manager.get_user_dashboard_data(IP)["my_tasks"] == []
 
 
+def _nested(levels: int) -> dict[str, object]:
+    inner: list[object] = []
+    for _ in range(levels - 2):
+        inner = [inner]
+    return {"a": inner}
+
+
+@pytest.mark.parametrize("metadata", [{"a": "\ud800"}, {"\ud800": 1}, _nested(33), {"a": {"b": _nested(400)}}])
+def test_metadata_that_no_answer_could_show_are_refused(
+    manager: LANSessionManager, metadata: dict[str, object]
+) -> None:
+    with pytest.raises(InvalidInputError, match="metadata"):
+        _submit(manager, metadata=metadata)
+
+
+def test_metadata_may_have_32_levels(manager: LANSessionManager) -> None:
+    assert _submit(manager, metadata=_nested(32)).metadata == _nested(32)
+
+
 def test_more_than_the_allowance_is_refused_and_says_the_allowance(
     make_manager: Callable[..., LANSessionManager],
 ) -> None:

@@ -284,6 +284,21 @@ def test_what_could_not_be_handed_over_waits_again_at_once(manager: LANSessionMa
     does(work)
 
 
+def test_what_could_not_be_handed_over_and_is_to_stop_does_not_wait_again(
+    manager: LANSessionManager, does: Does[Any]
+) -> None:
+    task = _submit(manager, retries=1)
+
+    async def work(workers: Workers) -> None:
+        claimed = await workers.claim("w", ["swarm"], 1)
+        manager.sessions.expire(task.session_id or "").result()
+        workers.give_back(claimed).result()
+        ended = _now(manager, task.id)
+        assert (ended.state, ended.reason) == (TaskState.CANCELLED, Reason.SESSION_ENDED)
+
+    does(work)
+
+
 def test_a_session_that_ends_has_its_claimed_tasks_stopped(manager: LANSessionManager, does: Does[Any]) -> None:
     task = _submit(manager)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lan_session_manager.errors import BusyError, NewerDatabaseError, StorageError
-from lan_session_manager.states import TaskState
+from lan_session_manager.states import Reason, TaskState
 from lan_session_manager.store import Store, Transaction
 from lan_session_manager.store import database as database_module
 from lan_session_manager.store.records import NewTask, SessionRecord, SourceType
@@ -245,6 +245,25 @@ def test_the_hot_reads_use_an_index(path: Path, store: Store) -> None:
         assert "SEARCH" in plan, (query, plan)
         assert "SCAN" not in plan, (query, plan)
     connection.close()
+
+
+def test_how_long_tasks_take_is_learned_from_the_newest_alone(store: Store) -> None:
+    session = _session(store)
+
+    def end(tx: Transaction, state: TaskState, reason: Reason) -> None:
+        task = tx.add_numbered_task(session.id, NEW, 2.0)
+        tx.move_task(task.id, TaskState.RUNNING, 2.0, started_at=2.0)
+        tx.move_task(task.id, state, 5.0, ended_at=5.0, reason=reason)
+
+    def job(tx: Transaction) -> None:
+        end(tx, TaskState.FAILED, Reason.EXIT)  # behind so many others nobody looks for it
+        for _ in range(2):
+            end(tx, TaskState.FAILED, Reason.TIME_LIMIT)
+        end(tx, TaskState.COMPLETED, Reason.EXIT)
+
+    store.write(job).result()
+    assert store.read.lately_ended(2) == [(session.id, NEW.command, 3.0)]
+    assert len(store.read.lately_ended(3)) == 2
 
 
 def test_the_connections_of_threads_that_have_ended_are_closed(store: Store) -> None:
