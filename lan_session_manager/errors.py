@@ -317,6 +317,15 @@ class BusyError(LSMError):
     code = "busy"
 
 
+class StoppingError(LSMError):
+    """The server stops, and nobody can say whether this was still done. Look once it is back, and try again if it was
+    not; what has an idempotency_key is not done twice.
+    """
+
+    status = 503
+    code = "stopping"
+
+
 class TooManyConnectionsError(LSMError):
     """Too many connections are open, to this server or from your address. Close some pages, or wait for downloads to
     end, and try again in some seconds.

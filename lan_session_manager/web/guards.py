@@ -1,5 +1,6 @@
 """What holds for every request: who is let in, headers of every answer, the size of bodies, one shape of error."""
 
+import asyncio
 import logging
 from typing import Any
 
@@ -18,6 +19,7 @@ from lan_session_manager.errors import (
     LSMError,
     NotFoundError,
     QueueFullError,
+    StoppingError,
     TooLargeError,
     TooManyRequestsError,
 )
@@ -38,7 +40,7 @@ _SENTENCES = {
 }
 _CODES = {400: "invalid_json", 404: "not_found", 405: "method_not_allowed", 413: "too_large", 426: "upgrade_required"}
 
-_RETRY_AFTER = {QueueFullError: "5", BusyError: "2"}
+_RETRY_AFTER = {QueueFullError: "5", BusyError: "2", StoppingError: "5"}
 
 
 class Guard:
@@ -78,6 +80,9 @@ class Guard:
         bounded = receive if scope["type"] == "websocket" or takes_bytes(scope) else _bounded(scope, receive)
         try:
             await self._app(scope, bounded, send_marked)
+        except asyncio.CancelledError:  # the server stops, and this took too long: an answer that has begun is cut off
+            if not begun:
+                await error_response(StoppingError())(scope, receive, send_marked)
         except Exception:
             if not begun:  # here, because the framework's own answer would come from outside of this layer
                 await error_response(InternalError())(scope, receive, send_marked)

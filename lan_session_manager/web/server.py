@@ -3,9 +3,12 @@
 import contextlib
 import errno
 import functools
+import logging
+import os
 import resource
 import signal
 import socket
+import threading
 from types import FrameType
 from typing import Any
 
@@ -20,10 +23,13 @@ from lan_session_manager.web.seats import Seats, most_connections
 from lan_session_manager.web.services import Services
 from lan_session_manager.web.tls_port import TlsPort
 
+_log = logging.getLogger(__name__)
+
 _SEND_BUFFER = 256 * 1024  # of the kernel for each client: one that never reads costs no more than about twice this
 _UNREAD_MS = 60_000  # a client that takes nothing for so long is gone
 _MESSAGE_BYTES = 512 * 1024
 _GRACE_S = 2
+_LONGEST_STOP_S = 2.8
 _BOTH = {  # hosts that mean an address of each family
     "0.0.0.0": ((socket.AF_INET, "0.0.0.0"), (socket.AF_INET6, "::")),  # noqa: S104 - serving the network is the point
     "localhost": ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")),
@@ -75,7 +81,11 @@ def _listen(family: socket.AddressFamily, address: str, port: int) -> socket.soc
 
 
 def serve(app: FastAPI, sockets: list[socket.socket], *, debug: bool, tls: Tls | None = None) -> None:
-    """Serve the application at the sockets until SIGTERM or SIGINT. Open connections get two seconds to end."""
+    """Serve the application at the sockets until SIGTERM or SIGINT.
+
+    Open connections get two seconds to end. Whatever is still waited for then, such as a database that another program
+    has locked, is left as a crash would leave it: the process ends within three seconds.
+    """
     most_files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     services: Services = app.state.services
     seats = Seats(services.proxies, most_connections(most_files), look=services.neighbours.look)
@@ -105,7 +115,7 @@ def serve(app: FastAPI, sockets: list[socket.socket], *, debug: bool, tls: Tls |
 
 
 class _Server(uvicorn.Server):
-    """A server that SIGTERM may first have wait for the tasks; a second signal ends it at once."""
+    """A server that SIGTERM may first have wait for the tasks. A signal while it stops ends it at once."""
 
     def __init__(self, config: uvicorn.Config, drain: Drain) -> None:
         super().__init__(config)
@@ -113,6 +123,22 @@ class _Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """What uvicorn does at a signal."""
-        if sig == signal.SIGTERM and self._drain.begin(lambda: setattr(self, "should_exit", True)):
+        if self.should_exit:
+            signal.signal(sig, signal.SIG_DFL)
+            signal.raise_signal(sig)
+        if sig == signal.SIGTERM and self._drain.begin(self._stop):
             return
         super().handle_exit(sig, frame)
+        self._stop()
+
+    def _stop(self) -> None:
+        self.should_exit = True
+        limit = threading.Timer(_LONGEST_STOP_S, _end)
+        limit.daemon = True
+        with contextlib.suppress(RuntimeError):  # there can be no thread: then it ends when it ends
+            limit.start()
+
+
+def _end() -> None:
+    _log.warning("The server could not end in order, and ends now. Tasks go on; what was answered is on disk.")
+    os._exit(0)

@@ -16,7 +16,8 @@ from lan_session_manager.engine.base import BoxStartError, Ending, Found, Job, L
 from lan_session_manager.feed import Feed
 from lan_session_manager.manager import LANSessionManager
 from lan_session_manager.states import Reason, TaskState
-from lan_session_manager.store.records import EventKind
+from lan_session_manager.store.records import EventKind, LeaseRecord
+from lan_session_manager.web.drain import Drain
 
 
 class _FaultyEngine:
@@ -107,6 +108,29 @@ class _ShortOfDescriptors(_FaultyEngine):
         return Lease(job.task_id, "boot", 1, 1, 1, time.time(), time.time() + 60)
 
 
+class _ShortWhenAdopting(_FaultyEngine):
+    """A machine that has no descriptor for the first adoption."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.adopted = 0
+        self.kept: list[str] = []
+
+    async def adopt(self, lease: Lease) -> bool:
+        self.adopted += 1
+        if self.adopted == 1:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return True
+
+    async def ended(self, task_id: str) -> Ending:
+        if self.adopted < 2:
+            raise KeyError(task_id)
+        return Ending(Reason.EXIT, 3, time.time(), Usage(0.1, 1024))
+
+    async def sweep(self, keep: Collection[str] = ()) -> None:
+        self.kept = [*keep]
+
+
 async def _run_until_ended(manager: LANSessionManager, engine: _FaultyEngine, task_id: str) -> TaskState:
     feed = Feed(manager.store)
     disk = DiskWatch(manager.data_dir, manager.sessions, engine, 0)
@@ -157,6 +181,47 @@ def test_a_start_for_which_the_machine_had_no_descriptors_is_tried_again_so_many
         task = manager.store.read.task(task_id)
         assert task is not None
         assert (task.reason is Reason.START_FAILED) == (state is TaskState.FAILED)
+    finally:
+        manager.close()
+
+
+def test_a_task_whose_adoption_fails_is_not_swept_away_and_is_adopted_later(tmp_path: Path) -> None:
+    manager, engine = LANSessionManager(tmp_path), _ShortWhenAdopting()
+    try:
+        task_id = manager.submit_task("10.0.0.1", "true", runner="shell")
+        manager.tasks.start(task_id, "full").result()
+        now = time.time()
+        manager.tasks.keep_lease(LeaseRecord(task_id, "boot", 1, 1, 1, now, now + 60)).result()
+        assert asyncio.run(_run_until_ended(manager, engine, task_id)) is TaskState.FAILED
+        task = manager.store.read.task(task_id)
+        assert task is not None
+        assert (task.reason, task.exit_code) == (Reason.EXIT, 3)
+        assert (engine.kept, engine.started) == ([task_id], [])
+    finally:
+        manager.close()
+
+
+def test_a_drain_waits_until_it_is_known_what_runs(tmp_path: Path) -> None:
+    manager, engine = LANSessionManager(tmp_path), _FaultyEngine()
+    disk = DiskWatch(manager.data_dir, manager.sessions, engine, 0)
+    made = Dispatcher(manager.store, manager.tasks, manager.sessions, engine, disk, manager.settings, "full")
+
+    async def drain() -> None:
+        ended = asyncio.Event()
+        wanted = Drain(is_wanted=True)
+        assert wanted.begin(ended.set)
+        waiting = asyncio.create_task(wanted.run(made, manager.activity))
+        while not manager.activity.is_draining:  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.01)
+        assert (made.busy, made.is_done, ended.is_set()) == (0, False, False)
+        running = asyncio.create_task(made.run())
+        await ended.wait()
+        running.cancel()
+        await asyncio.gather(waiting, running, return_exceptions=True)
+
+    try:
+        asyncio.run(drain())
+        assert made.is_done
     finally:
         manager.close()
 
