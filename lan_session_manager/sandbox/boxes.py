@@ -68,6 +68,7 @@ class Boxes:
         self._conmon = Path()
         self._layers = Layers(self._run / "layers", System(self._run / "rootfs", Path()))
         self._cgroups: Cgroups | None = None
+        self._is_prepared = False
 
     @property
     def run_dir(self) -> Path:
@@ -77,13 +78,16 @@ class Boxes:
     @property
     def prepared(self) -> bool:
         """Whether boxes can be made."""
-        return self._cgroups is not None
+        return self._is_prepared
 
     @property
     def cgroups(self) -> Cgroups:
-        """The cgroups of this instance. Raises SandboxError before `prepare`."""
+        """The cgroups of this instance, also before `prepare`: boxes that an earlier server made may be in them.
+
+        Raises SandboxError where this host has none.
+        """
         if self._cgroups is None:
-            raise SandboxError("The task could not be started: this server has no sandbox.")
+            self._cgroups = find_cgroups(self._instance, host.read_mounts())
         return self._cgroups
 
     def prepare(self) -> None:
@@ -101,7 +105,7 @@ class Boxes:
             cgroups = find_cgroups(self._instance, mounts)
             cgroups.prepare()
             self.runtime = replace(self.runtime, has_cgroups=not isinstance(cgroups, NoCgroups))
-            self._cgroups = cgroups
+            self._cgroups, self._is_prepared = cgroups, True
         except OSError as error:
             raise SandboxError(f"the sandbox cannot be prepared: {error}") from error
 
@@ -130,6 +134,8 @@ class Boxes:
 
     def create(self, box: Box, at_most_s: int) -> Monitored:
         """Make a box up to the point where its program would begin. Raises SandboxError; nothing of it is left then."""
+        if not self._is_prepared:
+            raise SandboxError("The task could not be started: this server has no sandbox.")
         self._check_workspace(box)
         cgroups, bundle_dir = self.cgroups, self._run / "bundles" / box.box_id
         starts = launcher.current()
@@ -189,7 +195,7 @@ class Boxes:
 
     def used(self, group: str, box_id: str) -> Reading:
         """What a box has used so far; zeros where nothing of it is left."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, SandboxError):
             return self.cgroups.read(group, box_id)
         return Reading()
 

@@ -56,6 +56,8 @@ def _back_up(path: Path, version: int) -> None:
     new = target.with_name(f".{target.name}.new")
     try:
         directory.mkdir(mode=0o700, exist_ok=True)
+        for rest in directory.glob(f".{path.name}.v*.new"):  # of a start that was killed
+            rest.unlink(missing_ok=True)
         os.close(os.open(new, os.O_CREAT | os.O_WRONLY | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
         with (
             contextlib.closing(sqlite3.connect(path)) as source,

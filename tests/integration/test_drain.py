@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from lan_session_manager.settings import STATE_DIR
 from tests.integration.clients import PATIENCE_S, dashboard, device, ended, submit, wait_for
 from tests.integration.test_restart import wait_for_line
 from tests.server import Server, remove_leftovers, start_server
@@ -33,6 +34,13 @@ def test_a_drain_waits_for_what_runs_and_keeps_what_comes_for_the_next_start(pla
         os.kill(server.process.pid, signal.SIGTERM)
         live.until(lambda message: message["event"] == "activity" and message["swarm_health"]["draining"])
         queued = submit(client, "echo later")
+        client.post("/api/task/submit", json={"description": "for a worker", "runner": "swarm"}).raise_for_status()
+        token = (server.data_dir / STATE_DIR / "worker-token").read_text().strip()
+        with device(server, token=token) as worker:
+            claim = worker.post(
+                "/api/worker/claim", json={"worker": "w", "kinds": ["swarm"], "capacity": 1, "wait_s": 0}
+            )
+        assert (claim.status_code, claim.json()["tasks"]) == (200, [])
         assert client.get(f"/api/task/{queued}").json()["status"] == "queued"
         assert server.process.poll() is None
         _end_the_task(server)
@@ -65,7 +73,8 @@ def test_a_second_signal_does_not_wait(place: Path) -> None:
         again.stop()
 
 
-def test_a_server_without_a_sandbox_looks_after_what_runs_and_starts_nothing(place: Path) -> None:
+@pytest.mark.parametrize("runtime", ["/bin/false", "/not/there"])
+def test_a_server_without_a_sandbox_looks_after_what_runs_and_starts_nothing(place: Path, runtime: str) -> None:
     server = start_server(place)
     with device(server) as client:
         ends, cancelled = submit(client, f"echo begun; {_WAITS}"), submit(client, "echo begun; sleep 60")
@@ -73,7 +82,7 @@ def test_a_server_without_a_sandbox_looks_after_what_runs_and_starts_nothing(pla
             wait_for_line(client, task_id)
         waits = submit(client, "echo never")
     server.kill9()
-    broken = start_server(place, env={"LSM_OCI_RUNTIME": "/bin/false"})
+    broken = start_server(place, env={"LSM_OCI_RUNTIME": runtime})
     try:
         with device(broken) as client:
             _end_the_task(broken)

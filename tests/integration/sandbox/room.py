@@ -48,11 +48,11 @@ class Room:
         (data_dir / "shared").mkdir(parents=True)
         (data_dir / ".lan_session_manager").mkdir(mode=0o700)
 
-    def workspace(self, session: str = "10_0_0_1") -> Path:
-        """The workspace of a session."""
+    def workspace(self, session: str = "10_0_0_1", slot: int | None = None) -> Path:
+        """The workspace of a session; at the first call with a range of user ids by its number."""
         path = self.data_dir / session
         if session not in self._slots:
-            self._slots[session] = 100 + len(self._slots)
+            self._slots[session] = 100 + len(self._slots) if slot is None else slot
             owner = user_range(self._slots[session]) + TASK_UID
             path.mkdir(mode=0o700)
             os.chown(path, owner, owner)

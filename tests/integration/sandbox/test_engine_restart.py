@@ -1,6 +1,7 @@
 """The engine finds every task again after the server has died."""
 
 import asyncio
+import functools
 import json
 import os
 import shutil
@@ -103,6 +104,25 @@ def test_an_end_that_is_known_stays_known_for_every_later_server(room: Room) -> 
     room.with_engine(first)
     room.with_engine(later)
     room.with_engine(later)
+
+
+def test_another_task_with_the_id_of_an_earlier_one_is_not_taken_for_it(room: Room) -> None:
+    earlier = replace(room.job("/bin/bash", "-c", "echo earlier; exit 1"), accepted_at=100.0)
+    job = replace(room.job("/bin/bash", "-c", "echo this"), task_id=earlier.task_id, accepted_at=200.0)
+    # What an earlier version keeps does not say of which it is.
+    unknown = replace(job, accepted_at=None)
+
+    async def work(engine: LocalEngine, of: Job, code: int) -> None:
+        await engine.start(of)
+        assert (await engine.ended(of.task_id)).exit_code == code
+
+    for of, code in ((earlier, 1), (earlier, 1), (unknown, 1), (job, 0), (job, 0)):
+        room.with_engine(functools.partial(work, of=of, code=code))
+    room.with_engine(lambda engine: _has_printed(engine, job, b"this\n"))
+
+
+async def _has_printed(engine: LocalEngine, job: Job, data: bytes) -> None:
+    assert b"".join([piece.data for piece in await engine.read_log(job.task_id, 0, 100)]) == data
 
 
 def test_a_request_to_stop_survives_the_server_with_its_reason(room: Room) -> None:

@@ -3,13 +3,13 @@
 import sqlite3
 import stat
 from contextlib import closing
-from importlib import resources
 from pathlib import Path
 
 import pytest
 
 from lan_session_manager.errors import UpgradeError
 from lan_session_manager.store import Store, schema
+from tests.old_database import old_database
 
 _OLD = 9
 
@@ -18,17 +18,7 @@ _OLD = 9
 def old(tmp_path: Path) -> Path:
     """A database as version 9 of the schema left it, with one session in it."""
     path = tmp_path / "state.db"
-    found = resources.files("lan_session_manager.store").joinpath("migrations").iterdir()
-    with closing(sqlite3.connect(path)) as connection:
-        for file in sorted((file for file in found if file.name[:4] <= f"{_OLD:04}"), key=lambda file: file.name):
-            connection.executescript(file.read_text())
-        connection.execute(
-            """INSERT INTO sessions (id, name, address, user_slot, state, created_at, last_activity)
-               VALUES (?, '10_0_0_1', '10.0.0.1', 0, 'live', 1, 1)""",
-            ("0" * 32,),
-        )
-        connection.execute(f"PRAGMA user_version = {_OLD}")
-        connection.commit()
+    old_database(path, _OLD, "10.0.0.1")
     return path
 
 
@@ -58,6 +48,7 @@ def test_only_the_newest_copies_stay(old: Path) -> None:
     backups.mkdir()
     for version in range(1, 6):
         (backups / f"state.db.v{version:04}-2026-01-01-000000").touch()
+    (backups / ".state.db.v0009-2026-01-01-000000.new").touch()  # a start was killed in the middle
     Store(old).close()
     assert sorted(file.name[:14] for file in backups.iterdir()) == [
         "state.db.v0004",
