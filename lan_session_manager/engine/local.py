@@ -354,10 +354,12 @@ class LocalEngine:
         """See `Engine.follow`. Of a task that has ended: what is there."""
         await self._started(task_id)
         path, changed = self.log_path(task_id), asyncio.Event()
-        with self._changes.watch(path.parent, changed) as is_heard, self._end_sets(task_id, changed):
+        # Of this attempt alone: the next one's end would set nothing here, so who follows begins again for it.
+        live = self._live.get(task_id)
+        with self._changes.watch(path.parent, changed) as is_heard, _end_sets(live, changed):
             while True:
                 # In this order: the log of an ended task is complete, and what is written from here on sets the event.
-                over = self._is_over(task_id)
+                over = live is None or live.ended.done()
                 changed.clear()
                 pieces = await self.read_log(task_id, after, _PIECE)
                 for piece in pieces:
@@ -372,23 +374,6 @@ class LocalEngine:
                     with contextlib.suppress(TimeoutError):
                         async with asyncio.timeout(None if is_heard else _LOOK_S):
                             await changed.wait()
-
-    @contextlib.contextmanager
-    def _end_sets(self, task_id: str, event: asyncio.Event) -> Iterator[None]:
-        live = self._live.get(task_id)
-        if live is None:
-            yield
-            return
-        heard = functools.partial(_set, event)
-        live.ended.add_done_callback(heard)
-        try:
-            yield
-        finally:
-            live.ended.remove_done_callback(heard)
-
-    def _is_over(self, task_id: str) -> bool:
-        live = self._live.get(task_id)
-        return live.ended.done() if live else task_id not in self._starting
 
     # what is left
 
@@ -411,9 +396,10 @@ class LocalEngine:
 
     async def _be_over(self, task_id: str) -> None:
         """Wait for the removal of a box that has ended. Raises StillActiveError for a task that runs."""
-        if not self._is_over(task_id):
+        live = self._live.get(task_id)
+        if task_id in self._starting or (live and not live.ended.done()):
             raise StillActiveError(task_id=task_id)
-        if (live := self._live.get(task_id)) and live.removal:
+        if live and live.removal:
             await asyncio.wait([live.removal])
 
     async def release(self, workspace: str) -> None:
@@ -462,6 +448,19 @@ def _in_private_mounts(call: Callable[..., _T], *args: object) -> _T:
         host.enter_private_mounts()
         _thread.is_inside = True
     return call(*args)
+
+
+@contextlib.contextmanager
+def _end_sets(live: _Live | None, event: asyncio.Event) -> Iterator[None]:
+    if live is None:
+        yield
+        return
+    heard = functools.partial(_set, event)
+    live.ended.add_done_callback(heard)
+    try:
+        yield
+    finally:
+        live.ended.remove_done_callback(heard)
 
 
 def _set(event: asyncio.Event, _: object) -> None:
