@@ -47,7 +47,7 @@ function factsOf({ lines, end, ended, error }) {
  * Follows the log into the list that gets the ref `list`.
  * @returns {{list: object, held: object, facts: object}} `held`: the feed, the view and the search
  */
-export function useLog(task, waits, onDraw) {
+export function useLog(task, waits, beforeDraw, onDraw) {
   const list = useRef(null);
   const held = useRef(null);
   const [facts, setFacts] = useState(BEGINNING);
@@ -62,6 +62,7 @@ export function useLog(task, waits, onDraw) {
     const draw = () => {
       const began = performance.now();
       timer = 0;
+      beforeDraw.current();
       view.update(feed.lines, changed);
       changed.clear();
       setFacts(factsOf(feed));
@@ -125,7 +126,13 @@ export function useFollowing(scroller, held) {
   const keepUp = () => {
     if (wish.current) toEnd();
   };
-  return { following, follow, look, keepUp };
+  // Who scrolls while lines pour in: the event may come only after the next lines, and is not to be undone by them.
+  const settle = () => {
+    const node = scroller.current;
+    if (node && node.scrollTop < placed.current - 1) look();
+    else keepUp();
+  };
+  return { following, follow, look, keepUp, settle };
 }
 
 /** Tells a screen reader of new lines now and then, never of each. */

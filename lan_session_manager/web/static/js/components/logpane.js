@@ -48,18 +48,20 @@ function More({ words, button, onClick }) {
 /** @param {{task: import("../types.js").Task, lost: boolean}} props */
 export function LogPane({ task, lost }) {
   const scroller = useRef(null);
+  const beforeDraw = useRef(() => {});
   const onDraw = useRef(() => {});
   const waits = task.status === "queued";
   const polling = useStore((state) => state.connection.state === "polling");
   const prompt = useStore((state) => state.dash.runners.find((runner) => runner.name === task.runner)?.prompt ?? "›");
-  const { list, held, facts } = useLog(task, waits, onDraw);
-  const { following, follow, look, keepUp } = useFollowing(scroller, held);
+  const { list, held, facts } = useLog(task, waits, beforeDraw, onDraw);
+  const { following, follow, look, keepUp, settle } = useFollowing(scroller, held);
   const [wrap, setWrap] = useState(false);
   const [seen, setSeen] = useState(0);
   const said = useSpoken(held, facts.total);
+  beforeDraw.current = settle;
   onDraw.current = keepUp;
 
-  useLayoutEffect(keepUp);
+  useLayoutEffect(settle);
   useEffect(() => {
     if (following) setSeen(facts.total ?? 0);
   }, [following, facts.total]);
