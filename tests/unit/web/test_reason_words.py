@@ -14,7 +14,8 @@ _API = Path(__file__).parents[3] / "docs" / "api.md"
 
 @pytest.mark.parametrize("reason", list(Reason))
 def test_a_reason_has_words(reason: Reason) -> None:
-    texts = "".join(_SCRIPTS.joinpath(name).read_text(encoding="utf-8") for name in ("text.js", "text-outcomes.js"))
+    english = _SCRIPTS.joinpath("text", "en")
+    texts = "".join(english.joinpath(name).read_text(encoding="utf-8") for name in ("outcomes.js", "tasks.js"))
     assert re.search(rf"^\s*{reason}: (\"|\(|$)", texts, re.MULTILINE), "the page has no words for it"
     row = rf"^\| [^|]*`{reason}`[^|]* \| .+ \|$"
     assert re.search(row, _API.read_text(encoding="utf-8"), re.MULTILINE), "docs/api.md does not say what it means"

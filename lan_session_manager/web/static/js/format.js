@@ -1,11 +1,15 @@
 /** Numbers, sizes, times and hostile names as people read them. Pure functions. */
 
+import { locale } from "./language.js";
+
 const pad = (n) => String(n).padStart(2, "0");
-const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const NUMBER = new Intl.NumberFormat(locale, { maximumFractionDigits: 0 });
+const TENTHS = new Intl.NumberFormat(locale, { maximumFractionDigits: 1 });
+const DAY = new Intl.DateTimeFormat(locale, { day: "numeric", month: "short" });
 
 /** @param {number} n @returns {string} with thousands separated: 12,904 */
 export function count(n) {
-  return String(Math.round(n)).replace(/\B(?=(\d{3})+$)/g, ",");
+  return NUMBER.format(n);
 }
 
 /**
@@ -21,8 +25,8 @@ export function size(bytes) {
     value /= 1024;
     unit += 1;
   }
-  const digits = value < 9.95 && unit >= 2 ? 1 : 0;
-  return `${value.toFixed(digits).replace(/\.0$/, "")} ${units[unit]}`;
+  const few = value < 9.95 && unit >= 2;
+  return `${(few ? TENTHS : NUMBER).format(value)} ${units[unit]}`;
 }
 
 /** @param {number} mb megabytes @returns {string} as `size`, but nothing is "0 MB" */
@@ -45,7 +49,7 @@ export function clock(at) {
   const date = new Date(at);
   const time = `${pad(date.getHours())}:${pad(date.getMinutes())}:${pad(date.getSeconds())}`;
   if (date.toDateString() === new Date().toDateString()) return time;
-  return `${date.getDate()} ${MONTHS[date.getMonth()]}, ${time}`;
+  return `${DAY.format(date)}, ${time}`;
 }
 
 /** @param {number} seconds @returns {string} a stopwatch: "1:42", "1:02:07" */
@@ -59,7 +63,7 @@ export function stopwatch(seconds) {
 /** @param {number} seconds @returns {string} how long something took: "0.4 s", "38 s", "2 min 5 s", "1 h 3 min" */
 export function duration(seconds) {
   if (!(seconds > 0)) return "0 s";
-  if (seconds < 0.95) return `${Math.max(0.1, seconds).toFixed(1)} s`;
+  if (seconds < 0.95) return `${TENTHS.format(Math.max(0.1, seconds))} s`;
   const s = Math.round(seconds);
   if (s < 60) return `${s} s`;
   if (s < 3600) return s % 60 ? `${Math.floor(s / 60)} min ${s % 60} s` : `${s / 60} min`;

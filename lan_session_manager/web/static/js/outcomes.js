@@ -1,7 +1,7 @@
 /** From a task's facts to the words for how it ended, and to what would mend it. Pure functions. */
 
 import { duration, ms, visible } from "./format.js";
-import { O, SIGNALS } from "./text-outcomes.js";
+import { O, SIGNALS } from "./text.js";
 
 /** @param {import("./types.js").Task} task @returns {number} seconds it ran; NaN if it did not start or still runs */
 export function ranFor(task) {

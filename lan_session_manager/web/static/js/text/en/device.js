@@ -1,8 +1,7 @@
 /** The words about devices: who opens a session, and how it gets to another device. */
 
-import { count, duration } from "./format.js";
-
-const plural = (n, one, many) => `${count(n)} ${n === 1 ? one : many}`;
+import { duration } from "../../format.js";
+import { plural } from "./plural.js";
 
 export const DEVICE = {
   menu: (address, session, shared) =>

@@ -1,6 +1,6 @@
 /** The words for why a task ended badly: what happened, why with numbers, what to do. */
 
-import { count, duration, sizeMb } from "./format.js";
+import { count, duration, sizeMb } from "../../format.js";
 
 export const SIGNALS = {
   1: "SIGHUP",

@@ -1,0 +1,10 @@
+/** The language of the page: boot.js chooses it before anything is shown. */
+
+/** As in an address: "en". Its words are in text/, in the folder of that name. */
+export const language = document.documentElement.lang;
+
+/** All there are, in the order in which they are offered. @type {string[]} */
+export const languages = document.documentElement.dataset.languages.split(" ");
+
+/** Where numbers and dates are written as in that language; English ones as in Europe: "23 Nov". */
+export const locale = language === "en" ? "en-GB" : language;

@@ -1,0 +1,52 @@
+/** Every word of the page in English. Another language is a folder beside this one with the same files and keys. */
+
+import { composer } from "./composer.js";
+import { detail, facts } from "./detail.js";
+import { DEVICE } from "./device.js";
+import { log } from "./log.js";
+import { outputs } from "./outputs.js";
+import { page, who, health, connection, ending, join, dialog, errors } from "./page.js";
+import { start } from "./start.js";
+import { network, swarm } from "./swarm.js";
+import { tasks, waits, meta } from "./tasks.js";
+import { workspace, upload } from "./workspace.js";
+
+export { O, SIGNALS } from "./outcomes.js";
+
+export const T = {
+  product: "LAN Session Manager",
+  dot: " · ",
+  close: "Close",
+  dismiss: "Dismiss",
+  retry: "Retry",
+  tryAgain: "Try again",
+  reading: "Reading…",
+  asOf: (time) => `As of ${time}`,
+
+  states: { queued: "Queued", running: "Running", completed: "Completed", failed: "Failed", cancelled: "Cancelled" },
+  whenLastSeen: (state) => `${state} when last seen`,
+  runners: { shell: "Shell", python: "Python", swarm: "Swarm" },
+
+  device: DEVICE,
+  page,
+  who,
+  health,
+  connection,
+  ending,
+  join,
+  dialog,
+  errors,
+  start,
+  composer,
+  tasks,
+  waits,
+  meta,
+  detail,
+  facts,
+  outputs,
+  log,
+  workspace,
+  upload,
+  network,
+  swarm,
+};

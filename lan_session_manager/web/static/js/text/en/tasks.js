@@ -1,0 +1,58 @@
+/** The words of the list of tasks. */
+
+import { count, duration, sizeMb } from "../../format.js";
+import { plural } from "./plural.js";
+
+export const tasks = {
+  title: "My tasks",
+  order: "Newest first",
+  filterName: "Filter tasks",
+  filters: { all: "All", running: "Running", queued: "Queued", done: "Done", failed: "Failed" },
+  empty: {
+    running: "No task is running.",
+    queued: "No task is waiting.",
+    done: "No task has completed or been cancelled yet.",
+    failed: "No task has failed.",
+  },
+  showAll: "Show all",
+  cancel: (id) => `Cancel ${id}`,
+  rerun: (id) => `Run ${id} again`,
+  remove: (id) => `Delete ${id}`,
+  cancelShort: "Cancel",
+  stopping: "Stopping",
+  rerunShort: "Run again",
+  removeShort: "Delete",
+  choose: "Choose a task to see its log.",
+};
+
+export const waits = {
+  next: "Next in queue",
+  position: (n) => `Position ${count(n)} in queue`,
+  unknown: ", waiting time unknown",
+  about: (s) => `, about ${duration(s)}`,
+  ownLimit: (running, max) =>
+    `${count(running)} of your ${plural(max, "task", "tasks")} ${running === 1 ? "is" : "are"} running`,
+  memory: (size) => `Waiting for ${size} of memory`,
+  dependency: (id, more) => `Waits for ${id}${more ? ` and ${plural(more, "more task", "more tasks")}` : ""}`,
+  dependencies: "Waits for other tasks of yours",
+  startAfter: (time) => `Starts after ${time}`,
+  worker: "Waits for a swarm worker",
+  alone: "Runs alone: waits until your other tasks have ended",
+  waiting: "Waiting to start",
+};
+
+export const meta = {
+  started: (time) => `Started ${time}`,
+  stopping: "Stopping",
+  cpu: "CPU time",
+  peak: "Peak",
+  outputs: (n) => (n ? plural(n, "output", "outputs") : "No outputs"),
+  peakOf: (mb) => `, peak ${sizeMb(mb)}`,
+  cancelledBy: {
+    cancelled_by_user: "Cancelled by you",
+    cancelled_by_admin: "Cancelled by the owner of this server",
+    session_ended: "Stopped: the session ended",
+  },
+  cancelled: "Cancelled",
+  beforeStart: " before it started",
+};

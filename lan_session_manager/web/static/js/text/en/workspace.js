@@ -1,0 +1,55 @@
+/** The words of the workspace and of uploads. */
+
+import { duration, percent } from "../../format.js";
+import { plural } from "./plural.js";
+
+export const workspace = {
+  title: "Workspace",
+  used: (max) => ` of ${max} used`,
+  usedName: (used, max) => `${used} of ${max} used`,
+  all: "Inputs, outputs and temporary files all count",
+  inputs: "Inputs",
+  outputs: "Outputs",
+  temp: "Temp",
+  full: "Nearly full, delete or download files",
+  tree: "Files",
+  empty: "empty",
+  readOnly: "read-only",
+  zip: (name) => `Download ${name} as zip`,
+  download: (name) => `Download ${name}`,
+  remove: (name) => `Delete ${name}`,
+  emptyDir: (name) => `Empty ${name}`,
+  preview: (name) => `Preview ${name}`,
+  more: (n) => `Show ${plural(n, "more file", "more files")}`,
+  truncated: "Only a part of this folder is listed; download it as zip for all.",
+  failed: "Could not be read.",
+  drop: "Drop files here or ",
+  choose: "choose files",
+  dropNow: "Drop to upload to inputs/",
+  or: " or ",
+  chooseFolder: "a folder",
+  unpack: (name) => `Unpack ${name}`,
+};
+
+export const upload = {
+  waiting: "Waiting",
+  sending: (part, left) => (left ? `${percent(part)}, ${left} left` : percent(part)),
+  saving: "Saving",
+  paused: (part) => `Paused at ${percent(part)}`,
+  goesOn: (part) => `Goes on at ${percent(part)}`,
+  pause: (name) => `Pause the upload of ${name}`,
+  resume: "Resume",
+  resumeName: (name) => `Resume the upload of ${name}`,
+  tooMany: (n) => `This folder has more than ${n} files. Upload an archive of it, then unpack that here.`,
+  emptyFolder: "There is no file in this folder that can be read.",
+  exists: "A file of this name is there already.",
+  replace: "Replace",
+  cancel: (name) => `Cancel the upload of ${name}`,
+  dismiss: (name) => `Dismiss ${name}`,
+  progress: (name) => `Uploading ${name}`,
+  retry: (name) => `Retry the upload of ${name}`,
+  replaceName: (name) => `Replace ${name}`,
+  lost: "The connection was lost.",
+  tooLarge: (max) => `Larger than one upload may be (${max}).`,
+  left: (s) => duration(s),
+};
