@@ -7,8 +7,6 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from fastapi import Depends, FastAPI
-from starlette.middleware.gzip import GZipMiddleware
-from starlette.staticfiles import StaticFiles
 
 from lan_session_manager.connections import ConnectionLog
 from lan_session_manager.diskwatch import DiskWatch
@@ -27,12 +25,14 @@ from lan_session_manager.web import (
     routes_logs,
     routes_queue,
     routes_retention,
+    routes_samples,
     routes_sessions,
     routes_system,
     routes_tasks,
     routes_uploads,
     routes_workers,
 )
+from lan_session_manager.web.assets import Assets
 from lan_session_manager.web.guards import Guard, add_error_handlers
 from lan_session_manager.web.live import Hub
 from lan_session_manager.web.policy import check
@@ -40,6 +40,7 @@ from lan_session_manager.web.schemas import Error
 from lan_session_manager.web.services import Services
 from lan_session_manager.web.task_ids import WholeTaskIds
 from lan_session_manager.web.tls_redirect import TlsOnly
+from lan_session_manager.web.usage import tell_usage
 
 _log = logging.getLogger(__name__)
 
@@ -75,6 +76,7 @@ def create_app(services: Services) -> FastAPI:
         routes_queue,  # before the routes of one task: "batch" is none
         routes_tasks,
         routes_logs,
+        routes_samples,
         routes_files,
         routes_uploads,
         routes_workers,
@@ -84,7 +86,8 @@ def create_app(services: Services) -> FastAPI:
     for prefix in ("/api/admin", "/admin/api"):  # with the token, and with the cookie of the admin page
         app.include_router(routes_admin.router, prefix=prefix)
         app.include_router(routes_retention.router, prefix=prefix)
-    app.mount("/static", GZipMiddleware(StaticFiles(directory=routes_system.STATIC)), name="static")
+    app.state.assets = Assets()
+    app.mount("/static", app.state.assets)
     add_error_handlers(app)
     app.add_middleware(WholeTaskIds)
     if services.tls:
@@ -100,10 +103,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     manager = services.manager
     feed = services.feed
     hub.attach(feed)
+    manager.activity.used_now = services.engine.used_now
     services.peers.attach(feed)
     running = [
         _kept_running("feed", feed.run),
         _kept_running("hub", hub.run),
+        _kept_running("usage", tell_usage(hub, services)),
         _kept_running("sweep", _sweep(services, hub)),
         _kept_running("uploads", _sweep_uploads(services)),
         _kept_running("retention", _look_after_retention(services)),

@@ -5,13 +5,13 @@ from typing import Any
 
 from fastapi import APIRouter
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 
 from lan_session_manager.errors import AdminTokenError
 from lan_session_manager.web.admin_login import LIFE_S, PATH, sent_cookie, set_cookie
 from lan_session_manager.web.policy import AccessDep, note
 from lan_session_manager.web.rates import Rate
-from lan_session_manager.web.routes_system import STATIC
+from lan_session_manager.web.routes_system import page
 from lan_session_manager.web.schemas import AdminLogin
 from lan_session_manager.web.services import ServicesDep
 
@@ -19,9 +19,9 @@ router = APIRouter()
 
 
 @router.get(PATH, include_in_schema=False)
-async def page() -> Response:
+async def admin_page(request: Request) -> Response:
     """The admin page: the same for everybody, it shows what it is let."""
-    return FileResponse(STATIC / "admin.html", headers={"Cache-Control": "no-cache"})
+    return page(request, "admin")
 
 
 @router.post("/admin/login", response_class=JSONResponse)

@@ -1,29 +1,37 @@
 """The page itself, the swarm's health, and how to join."""
 
 import io
-from pathlib import Path
 from typing import Any
 
 import segno
 from fastapi import APIRouter
 from starlette.requests import Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import HTMLResponse, Response
 
 from lan_session_manager.activity import iso
 from lan_session_manager.banner import ca_url
+from lan_session_manager.web.assets import Assets
+from lan_session_manager.web.language import language_of
 from lan_session_manager.web.live import Hub
 from lan_session_manager.web.policy import AccessDep
 from lan_session_manager.web.services import ServicesDep
-
-STATIC = Path(__file__).parent / "static"
 
 router = APIRouter()
 
 
 @router.get("/", include_in_schema=False)
-async def page() -> Response:
+async def dashboard(request: Request) -> Response:
     """The dashboard."""
-    return FileResponse(STATIC / "index.html", headers={"Cache-Control": "no-cache"})
+    return page(request, "index")
+
+
+def page(request: Request, name: str) -> Response:
+    """One of the two pages, in the language of who asks."""
+    assets: Assets = request.app.state.assets
+    return HTMLResponse(
+        assets.page(name, language_of(request, assets.languages)),
+        headers={"Cache-Control": "no-cache", "Vary": "Accept-Language, Cookie"},
+    )
 
 
 @router.get("/api/client-ip")

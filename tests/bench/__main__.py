@@ -24,6 +24,7 @@ from tests.bench.log_tail import log_tail
 from tests.bench.logs import logs
 from tests.bench.memory import memory
 from tests.bench.neighbours import neighbours
+from tests.bench.page import page
 from tests.bench.queue_fairness import queue_fairness
 from tests.bench.queue_sim import queue_simulation
 from tests.bench.quota import quota
@@ -49,6 +50,7 @@ MEASUREMENTS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "scale": scale,
     "memory": memory,
     "crash": crash,
+    "page": page,
 }
 
 

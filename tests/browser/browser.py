@@ -29,7 +29,7 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
-_ARGUMENTS = (
+ARGUMENTS = (
     "--no-sandbox",  # with its own it does not run as root
     "--disable-gpu",
     "--disable-dev-shm-usage",  # /dev/shm is small in containers
@@ -148,10 +148,10 @@ class Browsers:
         of its command line.
         """
         assert self._playwright is not None, "launch belongs into the with block"
-        program = shutil.which("chromium") or self._playwright.chromium.executable_path
+        program = find_chromium(self._playwright)
         if prefix:
             program = self._wrapper([*prefix, program])
-        arguments = [*_ARGUMENTS, *arguments]
+        arguments = [*ARGUMENTS, *arguments]
         if trusted_key:
             arguments.append(f"--ignore-certificate-errors-spki-list={trusted_key}")
         browser = self._playwright.chromium.launch(executable_path=program, args=arguments, timeout=3 * _PATIENCE_MS)
@@ -172,6 +172,11 @@ def browsers(tmp_path: Path) -> Iterator[Browsers]:
     """Browsers that are checked and ended after the test. A test that also has a server names the server first."""
     with Browsers(tmp_path) as all_of_them:
         yield all_of_them
+
+
+def find_chromium(playwright: Playwright) -> str:
+    """The browser: the system's, else Playwright's own."""
+    return shutil.which("chromium") or playwright.chromium.executable_path
 
 
 def _origin(url: str) -> str:

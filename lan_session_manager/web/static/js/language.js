@@ -1,4 +1,4 @@
-/** The language of the page: boot.js chooses it before anything is shown. */
+/** The language of the page: the server has chosen it. */
 
 /** As in an address: "en". Its words are in text/, in the folder of that name. */
 export const language = document.documentElement.lang;
