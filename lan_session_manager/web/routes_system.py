@@ -2,6 +2,7 @@
 
 import io
 from typing import Any
+from urllib.parse import urlsplit
 
 import segno
 from fastapi import APIRouter
@@ -14,7 +15,7 @@ from lan_session_manager.web.assets import Assets
 from lan_session_manager.web.language import language_of
 from lan_session_manager.web.live import Hub
 from lan_session_manager.web.policy import AccessDep
-from lan_session_manager.web.services import ServicesDep
+from lan_session_manager.web.services import Services, ServicesDep
 
 router = APIRouter()
 
@@ -64,6 +65,7 @@ async def all_sessions(services: ServicesDep) -> dict[str, Any]:
 async def join(services: ServicesDep) -> dict[str, Any]:
     """The addresses that other devices open; `notice` says why no other device can, where that is so.
 
+    `local_url` is the same by the `.local` name, where somebody on the network answers for it, else null.
     `ca_url` is where a device gets the certificate authority that it has to trust, in plain HTTP, and `ca_fingerprint`
     its SHA-256; both null where there is none.
     """
@@ -71,10 +73,19 @@ async def join(services: ServicesDep) -> dict[str, Any]:
     return {
         "url": services.urls[0],
         "urls": list(services.urls),
+        "local_url": await _local_url(services),
         "notice": " ".join(services.notice[:1]),
         "ca_url": ca_url(services.urls[0]) if ca else None,
         "ca_fingerprint": ca.fingerprint if ca else None,
     }
+
+
+async def _local_url(services: Services) -> str | None:
+    url = urlsplit(services.urls[0])
+    if services.notice or (url.hostname or "").startswith("127."):
+        return None
+    name = await services.local_name.find()
+    return f"{url.scheme}://{name}:{url.port}" if name else None
 
 
 @router.get("/api/join/qr.svg", response_class=Response)

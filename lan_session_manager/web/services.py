@@ -26,6 +26,7 @@ from lan_session_manager.identity.forwarded import UnknownProxies, is_forwarded
 from lan_session_manager.identity.neighbours import Neighbours
 from lan_session_manager.identity.settle import look
 from lan_session_manager.manager import LANSessionManager
+from lan_session_manager.mdns import LocalName
 from lan_session_manager.requests import Request
 from lan_session_manager.retention import Retention
 from lan_session_manager.runners import SANDBOXED
@@ -73,6 +74,7 @@ class Services:
     peers: Peers = field(default_factory=Peers)
     carries: Carries = field(default_factory=Carries)
     drain: Drain = field(default_factory=Drain)
+    local_name: LocalName = field(default_factory=LocalName)
     admin_logins: AdminLogins = field(default_factory=AdminLogins)
 
     @cached_property

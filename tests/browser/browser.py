@@ -46,12 +46,14 @@ _PLAIN = {"ws": "http", "wss": "https"}
 class Chromium:
     """One browser with one profile: a device. `context` is Playwright's, for what is not here."""
 
-    def __init__(self, browser: Browser, width: int, height: int) -> None:
+    def __init__(self, browser: Browser, width: int, height: int, language: str) -> None:
         self._browser = browser
         self._problems: list[str] = []
         self._expected: list[re.Pattern[str]] = []
         self._origins: set[str] = set()
-        self.context: BrowserContext = browser.new_context(viewport={"width": width, "height": height})
+        self.context: BrowserContext = browser.new_context(
+            viewport={"width": width, "height": height}, locale=language
+        )
         self.context.set_default_timeout(_PATIENCE_MS)
         self.context.on("console", self._on_console)
         self.context.on("weberror", self._on_error)
@@ -140,9 +142,11 @@ class Browsers:
         width: int = 1440,
         height: int = 900,
         trusted_key: str = "",
+        language: str = "en-GB",
         arguments: Sequence[str] = (),
     ) -> Chromium:
-        """Start a browser with a fresh profile, behind `prefix`; its window measures `width` by `height` pixels.
+        """Start a browser with a fresh profile, behind `prefix`; its window measures `width` by `height` pixels,
+        and it asks for pages in `language`.
 
         It takes a certificate whose public key has that SHA-256, in base64, for one that it trusts. `arguments`: more
         of its command line.
@@ -155,7 +159,7 @@ class Browsers:
         if trusted_key:
             arguments.append(f"--ignore-certificate-errors-spki-list={trusted_key}")
         browser = self._playwright.chromium.launch(executable_path=program, args=arguments, timeout=3 * _PATIENCE_MS)
-        chromium = Chromium(browser, width, height)
+        chromium = Chromium(browser, width, height, language)
         self._launched.append(chromium)
         return chromium
 

@@ -5,6 +5,7 @@ const LONGEST_WAIT_MS = 30000;
 const OPEN_TIMEOUT_MS = 8000;
 const PING_EVERY_MS = 12000;
 const SILENCE_MS = 22000;
+const POLL_EVERY_MS = 5000;
 
 /** @param {number} attempt 1 for the first @returns {number} ms, spread: a room of browsers must not come at once */
 function waitBefore(attempt) {
@@ -29,6 +30,8 @@ export function createLive({ url, onMessage, onChange, onOpen, poll, check }) {
   let lastHeard = 0;
   let timer = 0;
   let pulse = 0;
+  let poller = 0;
+  let polls = 0;
   let stopped = false;
   let state = { state: "connecting", lost: false, attempt: 0, retryAt: 0, waitMs: 0 };
 
@@ -93,6 +96,7 @@ export function createLive({ url, onMessage, onChange, onOpen, poll, check }) {
     opened = true;
     attempt = 0;
     clearTimeout(timer);
+    clearTimeout(poller);
     pulse = setInterval(beat, 1000);
     change({ state: "live", lost: false, attempt: 0, retryAt: 0, waitMs: 0 });
     onOpen();
@@ -116,7 +120,7 @@ export function createLive({ url, onMessage, onChange, onOpen, poll, check }) {
     if (wasOpen) change({ state: "reconnecting" });
     schedule();
     // A connection that was there a moment ago gets its first retry before anybody is told that it is lost.
-    if (!wasOpen) fallBack(attempt);
+    if (!wasOpen) fallBack();
   }
 
   function schedule() {
@@ -125,10 +129,15 @@ export function createLive({ url, onMessage, onChange, onOpen, poll, check }) {
     timer = setTimeout(connect, waitMs);
   }
 
-  async function fallBack(when) {
-    const reached = await poll();
-    if (opened || when !== attempt) return;
+  // Where sockets are blocked the page lives on this; attempts to open one go on beside it.
+  async function fallBack() {
+    clearTimeout(poller);
+    polls += 1;
+    const mine = polls;
+    const reached = (document.hidden && state.state === "polling") || (await poll());
+    if (opened || stopped || mine !== polls) return;
     change(reached ? { state: "polling", lost: false } : { state: "reconnecting", lost: true });
+    if (reached) poller = setTimeout(fallBack, POLL_EVERY_MS);
   }
 
   /** Sends a message if the connection is open. */
@@ -144,6 +153,7 @@ export function createLive({ url, onMessage, onChange, onOpen, poll, check }) {
   /** Ends it for good. */
   function stop() {
     stopped = true;
+    clearTimeout(poller);
     drop();
   }
 

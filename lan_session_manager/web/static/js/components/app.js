@@ -9,7 +9,7 @@ import { taskKey } from "../route.js";
 import { runningCount, store } from "../store.js";
 import { T } from "../text.js";
 import { useStore } from "../use-store.js";
-import { Banner, EndedBanner, EndingBanner, useLeft } from "./banner.js";
+import { Banner, DrainingBanner, EndedBanner, EndingBanner, useLeft } from "./banner.js";
 import { Composer } from "./composer.js";
 import { Detail } from "./detail.js";
 import { Dialog } from "./dialog.js";
@@ -86,6 +86,7 @@ function Ready() {
   const said = useStore((state) => state.said);
   const expiring = useStore((state) => state.expiresAt > 0);
   const expired = useStore((state) => state.expired);
+  const draining = useStore((state) => state.dash.swarm_health.draining);
   const view = useStore((state) => {
     const { view: asked, key } = state.route;
     const selected = state.tasks.get(state.selectedId);
@@ -100,6 +101,7 @@ function Ready() {
     <a class="skip" href="#pane-tasks">${T.page.skip}</a>
     <${Topbar} ready heading=${hasTasks} />
     ${expired ? html`<${EndedBanner} />` : lost ? html`<${Banner} />` : expiring && html`<${EndingBanner} />`}
+    ${draining && !lost && html`<${DrainingBanner} />`}
     <${IdLine} />
     <div class="app">
       <main class="main">

@@ -79,3 +79,10 @@ export function EndedBanner() {
     <button class="btn" type="button" onClick=${() => location.reload()}><${Icon} name="retry" /><span>${t.again}</span></button>
   </div>`;
 }
+
+/** Shown while the server waits for its tasks to end, to stop then. */
+export function DrainingBanner() {
+  const t = T.draining;
+  return html`<div class="banner banner--calm" role="status" data-draining><${Icon} name="queued" />
+    <p class="grow"><b>${t.title}</b>${t.body}</p></div>`;
+}

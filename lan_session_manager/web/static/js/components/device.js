@@ -9,6 +9,7 @@ import { store } from "../store.js";
 import { T } from "../text.js";
 import { useStore } from "../use-store.js";
 import { Icon } from "./icons.js";
+import { Language } from "./language.js";
 import { Popover } from "./popover.js";
 
 const LONGEST_NAME = 40;
@@ -158,7 +159,8 @@ export function DevicePanel({ close = null }) {
       <ul class="device-acts">
         <${Action} icon="swap" name=${T.device.fresh} onClick=${onFresh} />
         ${!device.is_guest && html`<${Action} icon="trash" name=${T.device.forget} onClick=${onForget} />`}
-      </ul>`}`;
+      </ul>`}
+    <hr class="rule" /><${Language} id="language" />`;
 }
 
 /** Who this device is, in the bar, with the card behind it. */

@@ -9,6 +9,7 @@ import { Popover } from "./popover.js";
 
 function JoinCard() {
   const [url, setUrl] = useState("");
+  const [local, setLocal] = useState("");
   const [trust, setTrust] = useState(null);
   const [notice, setNotice] = useState("");
   const [error, setError] = useState("");
@@ -20,6 +21,7 @@ function JoinCard() {
       (answer) => {
         if (answer.notice) return setNotice(answer.notice);
         setUrl(answer.url);
+        setLocal(answer.local_url ?? "");
         if (answer.ca_url) setTrust({ url: answer.ca_url, fingerprint: answer.ca_fingerprint });
       },
       (failure) => setError(failure.message),
@@ -35,6 +37,7 @@ function JoinCard() {
     ${url && html`
       <img class="qr" src=${qrUrl} alt=${T.join.qr(url)} width="136" height="136" />
       <p>${T.join.scan}<span class="mono strong join-url" ref=${address}>${url}</span>${T.join.scanEnd}</p>
+      ${local && html`<p>${T.join.byName}<span class="mono strong join-url">${local}</span></p>`}
       <p class="fine">${T.join.fine}</p>
       ${trust && html`<p class="fine">${T.join.trust}<a href=${trust.url} target="_blank" rel="noopener">${T.join.trustLink}</a>${T.join.trustEnd}
         <span class="mono join-fingerprint">${trust.fingerprint.split(":").map((pair, n) => html`${n ? ":" : ""}<wbr />${pair}`)}</span></p>`}

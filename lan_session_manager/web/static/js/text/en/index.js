@@ -1,11 +1,11 @@
 /** Every word of the page in English. Another language is a folder beside this one with the same files and keys. */
 
 import { composer } from "./composer.js";
-import { detail, facts } from "./detail.js";
+import { detail, facts, plots } from "./detail.js";
 import { DEVICE } from "./device.js";
 import { log } from "./log.js";
 import { outputs } from "./outputs.js";
-import { page, who, health, connection, ending, join, dialog, errors } from "./page.js";
+import { page, who, health, connection, ending, draining, join, dialog, errors } from "./page.js";
 import { start } from "./start.js";
 import { network, swarm } from "./swarm.js";
 import { tasks, waits, meta } from "./tasks.js";
@@ -33,6 +33,7 @@ export const T = {
   health,
   connection,
   ending,
+  draining,
   join,
   dialog,
   errors,
@@ -43,6 +44,7 @@ export const T = {
   meta,
   detail,
   facts,
+  plots,
   outputs,
   log,
   workspace,

@@ -15,6 +15,7 @@ export const page = {
   views: { tasks: "Tasks", files: "Files", swarm: "Swarm" },
   again: "This page tries again by itself.",
   identity: "Identity and state of the swarm",
+  language: "Language",
   theme: "Switch between light and dark",
   themeLong: "Switch light or dark",
   said: (id, state) => `${id} ${state}`,
@@ -45,7 +46,7 @@ export const connection = {
   connecting: ["Connecting", "The live connection is being opened"],
   live: ["Live", "Updates arrive as they happen"],
   reconnecting: ["Reconnecting", "Connection lost"],
-  polling: ["Polling", "No live connection: updates every 30 s"],
+  polling: ["Polling", "No live connection: updates every 5 s"],
   ended: ["Ended", "The session has ended"],
   lost: "Connection lost.",
   in: (s) => ` Trying again in ${s} s`,
@@ -73,12 +74,18 @@ export const ending = {
   overTitle: "Session ended",
 };
 
+export const draining = {
+  title: "The server is about to stop.",
+  body: " What runs goes on to its end. New tasks are kept, and start once the server is back.",
+};
+
 export const join = {
   button: "Join",
   name: "Join: show the address and QR code",
   title: "Join from another device",
   scan: "Scan the code, or open ",
   scanEnd: " on the same network.",
+  byName: "Most devices also find it as ",
   fine: "No sign-up. Every device gets its own session and workspace; nobody sees the files of others.",
   qr: (url) => `QR code for ${url}`,
   copy: "Copy address",
