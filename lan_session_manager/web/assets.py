@@ -1,23 +1,24 @@
 """The files of the page, from memory: compressed once, under an address that changes with any of them.
 
-`/static/<version>/js/main.js` is kept by browsers for good, and what it imports is beside it under the same version.
-Without a version, or with that of an earlier server, a file is asked for anew by its ETag. The styles of a page are one
-file, and all modules that it needs at the start are named in its head: else a browser would find them in ten rounds.
+`/static/<version>/js/main.js` is kept by browsers for good. It is one file with all modules that it imports, as the
+styles of a page are one file: a browser would find them in ten rounds, and each is a request that this server answers.
+Without a version, or with that of an earlier server, a file is what it is on disk, and asked for anew by its ETag.
 """
 
 import gzip
 import hashlib
 import mimetypes
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from lan_session_manager.errors import NotFoundError
+from lan_session_manager.web.modules import joined
 
 STATIC = Path(__file__).parent / "static"
 _KEPT_S = 365 * 24 * 3600
@@ -25,8 +26,7 @@ _TYPES: Mapping[str, str] = {".js": "text/javascript; charset=utf-8", ".css": "t
 _STYLE = re.compile(r'^ *<link rel="stylesheet" href="/static/([^"]+)">\n', re.MULTILINE)
 _MODULE = re.compile(r'<script type="module" src="/static/([^"]+)">')
 _ADDRESS = re.compile(r'(?<=[("])/static/')
-# Imports begin a line, as everywhere in js/. What `import(...)` fetches later is no part of the start.
-_IMPORT = re.compile(r'^(?:import|export)\b[^"`;(]*"(\.{1,2}/[^"]+)"', re.MULTILINE)
+_PAGES = ("index", "admin")
 _WORDS = "js/text/{}/{}.js"
 
 
@@ -38,14 +38,6 @@ class Asset:
     packed: bytes
     content_type: str
     etag: str
-
-
-@dataclass(frozen=True)
-class _Page:
-    """A page up to its language. `words`: what of a language's folder it needs."""
-
-    html: str
-    words: str
 
 
 class Assets:
@@ -61,73 +53,50 @@ class Assets:
             (path.name for path in (directory / "js" / "text").iterdir() if path.is_dir()),
             key=lambda name: (name != "en", name),
         )
-        pages = {name: (directory / f"{name}.html").read_text(encoding="utf-8") for name in ("index", "admin")}
+        pages = {name: (directory / f"{name}.html").read_text(encoding="utf-8") for name in _PAGES}
+        sources = {name: content.decode() for name, content in read.items() if name.endswith(".js")}
+        made: dict[str, bytes] = {}
         for name, html in pages.items():
-            read[f"css/{name}-page.css"] = b"".join(read[style] for style in _STYLE.findall(html))
+            made[f"css/{name}-page.css"] = b"".join(read[style] for style in _STYLE.findall(html))
+            *early, main = _MODULE.findall(html)
+            made[main] = joined(main, sources, frozenset(early)).encode()
+            for language in self.languages:
+                words = _WORDS.format(language, name)
+                made[words] = joined(words, sources).encode()
         self._files = {name: _asset(name, content) for name, content in read.items()}
-        digest = hashlib.sha256("".join(asset.etag for asset in self._files.values()).encode())
+        self._made = self._files | {name: _asset(name, content) for name, content in made.items()}
+        digest = hashlib.sha256("".join(asset.etag for asset in self._made.values()).encode())
         self._version = digest.hexdigest()[:12]
-        words = {"index": "index", "admin": "admin"}
-        self._pages = {name: self._composed(name, html, words[name]) for name, html in pages.items()}
+        self._pages = {name: self._composed(name, html) for name, html in pages.items()}
 
     def page(self, name: str, language: str) -> bytes:
         """The page `name`, index or admin, in one of `languages`."""
-        found = self._pages[name]
-        words = self._versioned(self._preloads([_WORDS.format(language, found.words)]))
-        return found.html.replace("<!-- words -->", words).replace("<html>", self._root(language)).encode()
+        words = _WORDS.format(language, name)
+        preload = f'  <link rel="modulepreload" href="/static/{self._version}/{words}">\n'
+        root = f'<html lang="{language}" data-languages="{" ".join(self.languages)}">'
+        return self._pages[name].replace("<html>", root).replace("</head>", f"{preload}</head>").encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer GET and HEAD of /static/... Raises NotFoundError."""
         path = scope["path"].removeprefix("/static/")
         version, _, rest = path.partition("/")
         is_this = version == self._version
-        asset = self._files.get(rest) if is_this else self._files.get(path) or self._files.get(rest)
+        asset = self._made.get(rest) if is_this else self._files.get(path) or self._made.get(rest)
         if asset is None or scope["method"] not in ("GET", "HEAD"):
             raise NotFoundError
         await _answer(asset, Headers(scope=scope), for_good=is_this)(scope, receive, send)
 
-    def _root(self, language: str) -> str:
-        return f'<html lang="{language}" data-languages="{" ".join(self.languages)}">'
-
-    def _composed(self, name: str, html: str, words: str) -> _Page:
-        modules = self._preloads(_MODULE.findall(html))
+    def _composed(self, name: str, html: str) -> str:
         styles = f'  <link rel="stylesheet" href="/static/css/{name}-page.css">\n'
         html = _STYLE.sub(styles, html, count=1)
         html = _STYLE.sub(lambda found: found[0] if "-page.css" in found[1] else "", html)
-        html = html.replace("</head>", f"{modules}<!-- words --></head>")
-        return _Page(self._versioned(html), words)
-
-    def _versioned(self, html: str) -> str:
         return _ADDRESS.sub(f"/static/{self._version}/", html)
-
-    def _preloads(self, modules: Iterable[str]) -> str:
-        """A line for each module that these import, one or the other way."""
-        found: dict[str, None] = {}
-        left = list(modules)
-        while left:
-            module = left.pop(0)
-            if module in found:
-                continue
-            found[module] = None
-            source = self._files[module].content.decode()
-            left.extend(_beside(module, relative) for relative in _IMPORT.findall(source))
-        return "".join(f'  <link rel="modulepreload" href="/static/{module}">\n' for module in found)
 
 
 def _asset(name: str, content: bytes) -> Asset:
     content_type = _TYPES.get(Path(name).suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
     etag = f'"{hashlib.sha256(content).hexdigest()[:20]}"'
     return Asset(content, gzip.compress(content, 9, mtime=0), content_type, etag)
-
-
-def _beside(module: str, relative: str) -> str:
-    parts: list[str] = []
-    for part in (PurePosixPath(module).parent / relative).parts:
-        if part == "..":
-            parts.pop()
-        else:
-            parts.append(part)
-    return "/".join(parts)
 
 
 def _answer(asset: Asset, asked: Headers, *, for_good: bool) -> Response:

@@ -61,10 +61,12 @@ class Chromium:
         self.context.on("requestfailed", self._on_failed)
         self.context.on("page", self._on_page)
 
-    def open(self, url: str) -> Page:
-        """A new page at `url`, whose origin counts as the server from now on."""
+    def open(self, url: str, *, without_sockets: bool = False) -> Page:
+        """A new page at `url`, whose origin counts as the server from now on; `without_sockets`: none ever opens."""
         self._origins.add(_origin(url))
         page = self.context.new_page()
+        if without_sockets:
+            page.route_web_socket(re.compile(".*"), lambda socket: socket.close())
         page.goto(url)
         return page
 

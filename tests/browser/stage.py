@@ -258,9 +258,7 @@ def _deleting(stage: Stage) -> Page:
 
 
 def _polling(stage: Stage) -> Page:
-    page = stage.chromium.context.new_page()
-    page.route_web_socket(re.compile(".*"), lambda socket: socket.close())
-    page.goto(f"{stage.url}#{stage.task('running')}")
+    page = stage.chromium.open(f"{stage.url}#{stage.task('running')}", without_sockets=True)
     expect(page.locator("[data-connection=polling]")).to_be_attached()
     return page
 

@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Response, expect
 
 from lan_session_manager.web.assets import STATIC, Assets
+from lan_session_manager.web.modules import fetched_later
 from tests.browser.browser import Browsers
 from tests.server import start_server
 
@@ -19,7 +20,7 @@ def test_all_that_the_dashboard_can_ever_load_is_light(tmp_path: Path, browsers:
     with start_server(tmp_path) as server:
         chromium = browsers.launch()
         loaded: list[Response] = []
-        chromium.context.on("response", loaded.append)
+        chromium.context.on("response", lambda response: loaded.append(response))
         page = chromium.open(server.url)
         expect(page.locator("[data-connection=live]")).to_be_attached()
         static = [response for response in loaded if "/static/" in response.url]
@@ -28,13 +29,16 @@ def test_all_that_the_dashboard_can_ever_load_is_light(tmp_path: Path, browsers:
             assert response.headers["content-encoding"] == "gzip"
             assert "immutable" in response.headers["cache-control"]
         at_first = {response.url: int(response.headers["content-length"]) for response in static}
-        # What is loaded later, when it is wanted: in every language one of the words' folders.
+        # And what is fetched when it is wanted.
         version = re.findall(r"/static/(\w+)/", static[0].url)[0]
-        later = [
-            f"/static/{version}/{path.relative_to(STATIC)}"
-            for path in STATIC.rglob("*.js")
-            if not {"admin", "text"} & set(path.relative_to(STATIC).parts)
-        ]
+        modules = {path.relative_to(STATIC).as_posix(): path.read_text() for path in (STATIC / "js").rglob("*.js")}
+        later = {
+            f"/static/{version}/{path}"
+            for module, source in modules.items()
+            for path in fetched_later(module, source)
+            if "*" not in path
+        }
+        assert later
         for address in later:
             answer = page.request.get(f"{server.url}{address}")
             at_first.setdefault(f"{server.url}{address}", int(answer.headers["content-length"]))

@@ -3,6 +3,7 @@
 import { ms, shortId } from "./format.js";
 import { T } from "./text.js";
 
+const TOLD = 200;
 const RANK = { queued: 0, running: 1, completed: 2, failed: 2, cancelled: 2 };
 
 /** @returns {object} the state before anything is known */
@@ -28,7 +29,8 @@ function initialState() {
     filter: "all",
     notice: null, // a sentence about an action that did not succeed
     said: "", // the line that screen readers hear
-    filesVersion: 0, // grows whenever the workspace's files may have changed
+    told: [], // ids of the last events that were told there
+    filesVersion: 0, // grows whenever anything in the workspace may have changed
   };
 }
 
@@ -153,18 +155,23 @@ export function applyMessage(state, message, now) {
     return applyDashboard(state, message.data, now);
   if (message.event === "activity") return { ...base, ...applyActivity(state, message) };
   if (message.event === "session_expiring") return { ...base, expiresAt: ms(message.expires_at) };
+  if (message.event === "message") return { ...base, dash: { ...state.dash, message: message.message } };
   if (message.event === "session_kept") return { ...base, expiresAt: 0 };
   if (message.event === "session_expired") return { ...base, ...applyExpired(state) };
   if (!message.id) return base;
-  if (message.event === "task_completed" && message.task) {
+  // What happens while a new connection asks for what it missed comes twice.
+  if (message.event === "task_completed" && message.task && !state.told.includes(message.id)) {
+    base.told = [...state.told.slice(-TOLD), message.id];
     base.said = T.page.said(shortId(message.task), T.states[message.task.status].toLowerCase());
   }
   // Replayed after a reconnect, and already part of the dashboard that came first: only to be told.
   if (message.id <= state.eventId) return base;
   base.eventId = message.id;
+  if (message.event === "session_paused" || message.event === "session_unpaused")
+    base.dash = { ...state.dash, paused: message.event === "session_paused" };
   if (message.event === "task_deleted") return { ...base, ...applyDeleted(state, message.task_id) };
-  if (message.event === "workspace_changed" || message.event === "task_completed")
-    base.filesVersion = state.filesVersion + 1;
+  // What else changes in the workspace says where: see `Workspace`.
+  if (message.event === "task_completed") base.filesVersion = state.filesVersion + 1;
   return message.task ? { ...base, ...withTask(state, message.task) } : base;
 }
 

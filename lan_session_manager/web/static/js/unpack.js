@@ -1,6 +1,6 @@
 /** Unpacking an archive: a task like any other does it, so that the box and the quota hold whatever is in it. */
 
-import { quoted } from "./draft.js";
+import { quoted } from "./quoting.js";
 
 const ENDINGS = /\.(zip|tar|tar\.(?:gz|xz|bz2|zst)|tgz|txz|tbz2?|tzst)$/i;
 // What stands for bytes that are no text: a command cannot name such a file.

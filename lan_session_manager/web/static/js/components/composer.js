@@ -9,11 +9,11 @@ import {
   isUploading,
   limitsOf,
   networkOf,
-  quoted,
   runnerOf,
   sendDraft,
 } from "../draft.js";
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../html.js";
+import { quoted } from "../quoting.js";
 import { runningCount } from "../store.js";
 import { T } from "../text.js";
 import { upload, uploads } from "../uploads.js";
