@@ -9,14 +9,19 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from playwright.sync_api import expect
+
 from tests.browser.browser import Browsers
 from tests.browser.stage import EMPTY, SCENES, Stage, variants
 from tests.lan.lan import Lan
+
+_PATIENCE_MS = 30_000
 
 
 def take(target: Path, language: str, names: list[str]) -> list[Path]:
     """The pictures, "<scene>-<width>-<light or dark>.png"."""
     target.mkdir(parents=True, exist_ok=True)
+    expect.set_options(timeout=_PATIENCE_MS)
     taken: list[Path] = []
     with tempfile.TemporaryDirectory() as scratch, Lan(hosts=("a", "b")) as lan, Browsers(Path(scratch)) as browsers:
         on_a = lan.host("a").prefix
@@ -24,13 +29,13 @@ def take(target: Path, language: str, names: list[str]) -> list[Path]:
         with Stage(
             Path(scratch), browsers, prefix=on_a, server_prefix=on_server, host=host, language=language
         ) as stage:
-            stage.chromium.expect("")  # the last scenes end the server
+            stage.chromium.allow("")  # the last scenes end the server
             for scene in (EMPTY, *SCENES):
                 if scene is not EMPTY and not stage.tasks:
                     stage.fill()
                 if names and scene.name not in names:
                     continue
-                page = scene.show(stage)
+                page = scene.open(stage)
                 for (width, _), scheme, shown in variants(scene, page):
                     path = target / f"{scene.name}-{width}-{scheme}.png"
                     shown.screenshot(path=path)

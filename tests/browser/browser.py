@@ -50,6 +50,7 @@ class Chromium:
         self._browser = browser
         self._problems: list[str] = []
         self._expected: list[re.Pattern[str]] = []
+        self._allowed: list[re.Pattern[str]] = []
         self._origins: set[str] = set()
         self.context: BrowserContext = browser.new_context(
             viewport={"width": width, "height": height}, locale=language
@@ -74,9 +75,14 @@ class Chromium:
         """Problems that the regular expression finds are part of the test: it provokes them. One has to come."""
         self._expected.append(re.compile(pattern))
 
+    def allow(self, pattern: str) -> None:
+        """The same with problems that may come or not, as the test has it with time."""
+        self._allowed.append(re.compile(pattern))
+
     def check(self) -> None:
         """Raise AssertionError if a page had a problem that nobody expected, or an expected one did not come."""
-        unexpected = [text for text in self._problems if not any(p.search(text) for p in self._expected)]
+        known = [*self._expected, *self._allowed]
+        unexpected = [text for text in self._problems if not any(p.search(text) for p in known)]
         missing = [p.pattern for p in self._expected if not any(p.search(text) for text in self._problems)]
         assert not unexpected, "the page had problems:\n" + "\n".join(unexpected)
         assert not missing, f"expected of the page and not seen: {missing}"

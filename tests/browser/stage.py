@@ -220,6 +220,12 @@ class Scene:
     show: Callable[[Stage], Page]
     sizes: tuple[tuple[int, int], ...] = (WIDE, PHONE)
 
+    def open(self, stage: Stage) -> Page:
+        """The page in this state, as large as it is there first."""
+        width, height = self.sizes[0]
+        stage.page.set_viewport_size({"width": width, "height": height})
+        return self.show(stage)
+
 
 def _dashboard(stage: Stage) -> Page:
     page = stage.show(f"#{stage.task('running')}")
@@ -325,11 +331,18 @@ SCENES: tuple[Scene, ...] = (
 )
 
 
+# Colours fade over: whoever looks or measures in the middle of it sees none of the two.
+_SETTLED = """async () => {
+    await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
+    for (const one of document.getAnimations()) if (one.transitionProperty) one.finish();
+}"""
+
+
 def variants(scene: Scene, page: Page) -> Iterator[tuple[tuple[int, int], str, Any]]:
     """The page at each size of the scene, light and dark."""
     for width, height in scene.sizes:
         page.set_viewport_size({"width": width, "height": height})
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)
-            page.wait_for_timeout(150)
+            page.evaluate(_SETTLED)
             yield (width, height), scheme, page

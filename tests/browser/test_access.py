@@ -37,7 +37,7 @@ _FOCUSED = """() => {
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     scratch = tmp_path_factory.mktemp("stage")
     with Browsers(scratch) as browsers, Stage(scratch, browsers) as stage:
-        stage.chromium.expect("")  # the last scenes end the server; what a page does wrong is for other tests
+        stage.chromium.allow("")  # the last scenes end the server; what a page does wrong is for other tests
         yield stage
 
 
@@ -48,7 +48,7 @@ def _problems(page: Page) -> list[Any]:
 
 
 def _check(scene: Scene, stage: Stage) -> None:
-    page = scene.show(stage)
+    page = scene.open(stage)
     sizes = tuple(size for size in scene.sizes if size in (WIDE, PHONE))
     for size, scheme, shown in variants(Scene(scene.name, scene.show, sizes), page):
         assert not _problems(shown), f"{scene.name} at {size}, {scheme}"

@@ -51,7 +51,7 @@ def _second_browser(chromium: Chromium, server: Server) -> Page:
 
 
 def _menu_button(page: Page) -> Locator:
-    return page.get_by_role("banner").get_by_role("button", name=re.compile("^This device, "))
+    return page.get_by_role("banner").get_by_role("button", name=re.compile("^This device: "))
 
 
 def _menu(page: Page) -> Locator:
@@ -347,7 +347,7 @@ def test_a_busy_server_is_asked_again_when_it_says(server: Server, browsers: Bro
 def test_on_a_phone_the_device_is_below_the_swarm(server: Server, browsers: Browsers) -> None:
     with browser_at(server, browsers, "127.0.0.121", width=390, height=600) as chromium:
         page = _opened(chromium, server)
-        page.get_by_role("link", name="This device, 127.0.0.121").click()
+        page.get_by_role("link", name=re.compile("^This device: 127.0.0.121")).click()
         section = page.get_by_role("region", name="This device")
         expect(section.get_by_role("heading").first).to_be_in_viewport()
         carry = section.get_by_role("button", name="Carry to another device")

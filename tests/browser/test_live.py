@@ -66,6 +66,7 @@ def test_where_sockets_are_blocked_the_page_says_so_and_goes_on(server: Server, 
 def test_over_a_cut_no_event_is_lost_and_none_is_told_twice(server: Server, browsers: Browsers, tmp_path: Path) -> None:
     with Relay(server.port) as relay:
         chromium = browsers.launch()
+        chromium.allow(r"ERR_|WebSocket|socket")
         page = _opened(chromium, relay.port)
         outside = _opened(chromium, server.port)  # the same device past the relay
         page.evaluate(_TOLD)

@@ -168,7 +168,7 @@ export function DeviceMenu() {
   const ip = useStore((state) => state.ip);
   const { session_id: id, workspace } = useStore((state) => state.dash.session);
   const shared = useStore((state) => Boolean(state.facts?.is_shared), devices);
-  const face = html`<span class="who">
+  const face = html`<span class="sr">${T.device.thisOne}: </span><span class="who">
       <span><span class="w">${T.who.you}</span><b class="mono">${ip}</b></span><span aria-hidden="true">·</span>
       <span><span class="w">${T.who.session}</span><b class="mono">${shortSession(id)}</b></span>
         <span class="ws" aria-hidden="true">·</span>
@@ -176,6 +176,6 @@ export function DeviceMenu() {
       ${shared && html`<span class="tag" title=${T.device.sharedTitle}>${T.device.sharedTag}</span>`}
     </span><${Icon} name="down" />`;
   return html`<${Popover} className="device" buttonClass="btn btn--quiet" cardClass="device-card"
-    name=${T.device.menu(ip, shortSession(id), shared)} title=${T.device.title} face=${face}>
+    title=${T.device.title} face=${face}>
     ${(close) => html`<${DevicePanel} close=${close} />`}<//>`;
 }

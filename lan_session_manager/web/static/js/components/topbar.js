@@ -60,9 +60,9 @@ export function IdLine() {
   const lostSince = useStore((state) => (state.connection.lost ? state.lastData : 0));
   const { icon, cls, short } = healthOf(swarm, lostSince);
   return html`<section class="idline phone-only" aria-label=${T.page.identity}>
-    <a class="trunc" href="#device" aria-label=${T.device.menu(ip, shortSession(id), shared)}>
-      <span class="mono strong">${ip}</span>${T.dot}<span class="mono">${shortSession(id)}</span><${Icon}
-        name="down" /></a>
+    <a class="trunc" href="#device"><span class="sr">${T.device.thisOne}: </span>
+      <span class="mono strong">${ip}</span>${T.dot}<span class="mono">${shortSession(id)}</span>${shared && html`<span
+        class="sr">, ${T.device.sharedTag}</span>`}<${Icon} name="down" /></a>
     <span class=${`state ${cls}`}><${Icon} name=${icon} />${short}</span>
   </section>`;
 }

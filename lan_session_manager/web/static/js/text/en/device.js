@@ -4,8 +4,6 @@ import { duration } from "../../format.js";
 import { plural } from "./plural.js";
 
 export const DEVICE = {
-  menu: (address, session, shared) =>
-    `This device, ${address}${shared ? ", shared address" : ""}, session ${session}`,
   title: "Device and session",
   thisOne: "This device",
   nameless: "This browser",
