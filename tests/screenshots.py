@@ -6,6 +6,7 @@ python -m tests.screenshots docs/images/states [--language de] [SCENE...]
 import argparse
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -15,6 +16,13 @@ from tests.browser.browser import Browsers
 from tests.browser.stage import EMPTY, SCENES, Stage, variants
 from tests.lan.lan import Lan
 
+# A task of another device.
+_ANOTHER = """
+import json, sys, urllib.request
+task = json.dumps({"description": "sleep", "command": "sleep 900", "runner": "shell"}).encode()
+headers = {"Content-Type": "application/json"}
+urllib.request.urlopen(urllib.request.Request(sys.argv[1] + "api/task/submit", task, headers))
+"""
 _PATIENCE_MS = 30_000
 
 
@@ -33,6 +41,7 @@ def take(target: Path, language: str, names: list[str]) -> list[Path]:
             for scene in (EMPTY, *SCENES):
                 if scene is not EMPTY and not stage.tasks:
                     stage.fill()
+                    lan.host("b").run([sys.executable, "-c", _ANOTHER, stage.url])
                 if names and scene.name not in names:
                     continue
                 page = scene.open(stage)

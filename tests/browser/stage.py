@@ -57,12 +57,13 @@ with open('outputs/regions.csv', 'w') as file:
 width, height = 640, 240
 most = max(totals.values())
 bars = [int(amount / most * 200) for _, amount in totals.most_common()]
-step = width // len(bars)
+step = (width - 40) // len(bars)
 rows = b''
 for y in range(height):
     row = bytearray()
     for x in range(width):
-        bar = bars[x // step] if x // step < len(bars) and x % step > step // 5 else 0
+        at, of = divmod(x - 20, step)
+        bar = bars[at] if 0 <= at < len(bars) and step // 8 < of < step - step // 8 else 0
         inside = height - 20 - bar < y < height - 20
         row += b'\\x46\\x56\\x6b' if inside else b'\\xf6\\xf7\\xf9'
     rows += b'\\0' + bytes(row)
@@ -82,15 +83,14 @@ print('\\x1b[1mLoading 12,904 reviews\\x1b[0m')
 time.sleep(0.3)
 kept = []
 for epoch in range(1, 400):
-    kept.append(bytearray(random.randrange(1, 5) * 1_000_000))
-    if len(kept) > 24:
-        del kept[:20]
+    kept.append(bytearray(random.randrange(4, 12) * 1_000_000))
+    if len(kept) > 36:
+        del kept[:24]
     loss = 0.9 * math.exp(-epoch / 40) + random.random() * 0.05
-    for batch in range(4):
-        end = time.monotonic() + 0.04
-        while time.monotonic() < end:
-            math.sqrt(batch)
-        time.sleep(0.06)
+    work = time.process_time() + 0.05 + random.random() * 0.1
+    while time.process_time() < work:
+        math.sqrt(epoch)
+    time.sleep(0.1)
     good = f'accuracy \\x1b[32m{1 - loss / 2:.3f}\\x1b[0m'
     print(f'epoch {epoch:>3}/400  loss \\x1b[36m{loss:.4f}\\x1b[0m  {good}', flush=True)
     if epoch % 17 == 0:
@@ -105,7 +105,9 @@ while True:
         print(f'{len(rows) * 8} MB of rows read', flush=True)
 """
 _SALES = "region,amount\n" + "".join(
-    f"{region},{(n * 37) % 991 + 12.5}\n" for n in range(300) for region in ("North", "South", "East", "West")[n % 3 :]
+    f"{region},{((n * 37) % 991 + 12.5) * part:.2f}\n"
+    for n in range(300)
+    for region, part in (("North", 1.2), ("South", 0.7), ("East", 0.9), ("West", 0.4))
 )
 
 
@@ -151,6 +153,7 @@ class Stage:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.server.kill9()  # one that drains would wait
         self.server.stop()
 
     def fill(self) -> None:
@@ -229,7 +232,7 @@ class Scene:
 
 def _dashboard(stage: Stage) -> Page:
     page = stage.show(f"#{stage.task('running')}")
-    expect(page.get_by_role("log")).to_contain_text("epoch   5")
+    expect(page.get_by_role("log")).to_contain_text("epoch  12")
     return page
 
 
@@ -253,7 +256,12 @@ def _opened(name: str) -> Callable[[Stage], Page]:
 
 
 def _fragment(fragment: str) -> Callable[[Stage], Page]:
-    return lambda stage: stage.show(fragment)
+    def show(stage: Stage) -> Page:
+        page = stage.show(fragment)
+        expect(page.locator("#pane-files")).to_contain_text("sales.csv")
+        return page
+
+    return show
 
 
 def _deleting(stage: Stage) -> Page:

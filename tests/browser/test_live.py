@@ -81,14 +81,3 @@ def test_over_a_cut_no_event_is_lost_and_none_is_told_twice(server: Server, brow
         assert page.evaluate(_ROWS) == outside.evaluate(_ROWS)
         told = [words for words in page.evaluate("told") if words]
         assert len(told) == len(set(told)), "an end was told twice"
-
-
-def test_the_language_of_the_browser_is_the_pages_and_can_be_chosen(server: Server, browsers: Browsers) -> None:
-    page = _opened(browsers.launch(language="de-AT"), server.port)
-    expect(page.locator("html")).to_have_attribute("lang", "de")
-    expect(page.get_by_role("heading", name="Dein erster Task")).to_be_visible()
-    page.get_by_role("button", name=re.compile("^Dieses Gerät")).click()
-    page.get_by_label("Sprache").select_option("en")
-    expect(page.locator("html")).to_have_attribute("lang", "en")
-    page.reload()
-    expect(page.get_by_role("heading", name=re.compile("first task"))).to_be_visible()

@@ -45,25 +45,10 @@ while time.time() < end:
 print(f"Done: {found:,} primes below {n:,}")
 `;
 
-/** @type {{title: string, about: string, runner: string, command: string}[]} */
+/** Their titles stand in `T.start.examples`. @type {{name: string, runner: string, command: string}[]} */
 export const EXAMPLES = [
-  {
-    title: "Summarise a CSV file",
-    about: "Rows, ranges and means of every column; uses a sample until you drop your own",
-    runner: "python",
-    command: CSV,
-  },
-  {
-    title: "List your files",
-    about: "Everything in inputs/, outputs/ and temp/",
-    runner: "shell",
-    command: "ls -lhR inputs outputs temp",
-  },
-  {
-    title: "Measure disk usage",
-    about: "How much each folder takes, written to outputs/usage.txt",
-    runner: "shell",
-    command: "du -h inputs outputs temp | tee outputs/usage.txt",
-  },
-  { title: "Count primes", about: "Ten seconds of work, to watch a log grow", runner: "python", command: PRIMES },
+  { name: "csv", runner: "python", command: CSV },
+  { name: "list", runner: "shell", command: "ls -lhR inputs outputs temp" },
+  { name: "usage", runner: "shell", command: "du -h inputs outputs temp | tee outputs/usage.txt" },
+  { name: "primes", runner: "python", command: PRIMES },
 ];

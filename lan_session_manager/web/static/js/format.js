@@ -12,6 +12,9 @@ export function count(n) {
   return NUMBER.format(n);
 }
 
+/** @param {number} n @returns {string} with one digit behind the point, where there is one: 1.5 */
+export const tenths = (n) => TENTHS.format(n);
+
 /**
  * A size with its unit, as long as it is useful: "312 B", "84 KB", "1.9 GB".
  * @param {number} bytes
@@ -76,7 +79,8 @@ export function percent(n) {
   return `${Math.round(n)} %`;
 }
 
-const padded = (number) => String(number).padStart(3, "0");
+/** @param {number} number @returns {string} "007" */
+export const padded = (number) => String(number).padStart(3, "0");
 
 /**
  * @param {import("./types.js").Task} task
@@ -84,11 +88,6 @@ const padded = (number) => String(number).padStart(3, "0");
  */
 export function shortId(task) {
   return task.number === null ? visible(task.task_id) : `task_${padded(task.number)}`;
-}
-
-/** @param {import("./types.js").Task} task @returns {string} "task 007", as it is said */
-export function spokenId(task) {
-  return task.number === null ? `task ${visible(task.task_id)}` : `task ${padded(task.number)}`;
 }
 
 /** @param {string} sessionId @returns {string} its first six letters or digits */

@@ -28,11 +28,11 @@ function Drop({ lost, quota }) {
 function Examples({ examples, command }) {
   return html`<div class="step"><h2><span>2</span>${T.start.pick}</h2>
     <div class="tmpl" role="radiogroup" aria-label=${T.start.pick}>
-      ${examples.map((one) => html`<label key=${one.title}>
+      ${examples.map((one) => html`<label key=${one.name}>
         <input type="radio" name="example" checked=${one.command === command}
           onChange=${() => edit({ command: one.command, runner: one.runner })} />
-        <span><span class="tmpl-title">${one.title}</span><span class="kind">${T.runners[one.runner]}</span>
-          <small>${one.about}</small></span>
+        <span><span class="tmpl-title">${T.start.examples[one.name][0]}</span><span class="kind">${T.runners[one.runner]}</span>
+          <small>${T.start.examples[one.name][1]}</small></span>
       </label>`)}
     </div>
     <p class="fine step-foot">${examples.length ? T.start.orType : T.start.noExamples}</p>

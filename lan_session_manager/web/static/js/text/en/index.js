@@ -5,11 +5,11 @@ import { detail, facts, plots } from "./detail.js";
 import { DEVICE } from "./device.js";
 import { log } from "./log.js";
 import { outputs } from "./outputs.js";
-import { page, who, health, connection, ending, draining, join, dialog, errors } from "./page.js";
+import { page, who, health, connection, ending, draining, message, join, dialog, errors } from "./page.js";
 import { start } from "./start.js";
 import { network, swarm } from "./swarm.js";
 import { tasks, waits, meta } from "./tasks.js";
-import { workspace, upload } from "./workspace.js";
+import { workspace, trash, upload } from "./workspace.js";
 
 export { O, SIGNALS } from "./outcomes.js";
 
@@ -21,6 +21,7 @@ export const T = {
   retry: "Retry",
   tryAgain: "Try again",
   reading: "Reading…",
+  spoken: (id) => `task ${id}`,
   asOf: (time) => `As of ${time}`,
 
   states: { queued: "Queued", running: "Running", completed: "Completed", failed: "Failed", cancelled: "Cancelled" },
@@ -34,6 +35,7 @@ export const T = {
   connection,
   ending,
   draining,
+  message,
   join,
   dialog,
   errors,
@@ -48,6 +50,7 @@ export const T = {
   outputs,
   log,
   workspace,
+  trash,
   upload,
   network,
   swarm,

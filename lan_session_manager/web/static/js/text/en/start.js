@@ -14,6 +14,15 @@ export const start = {
   upTo: (max) => `Up to ${max} in total`,
   dropOptional: "Nothing at hand? The examples work without a file.",
   pick: "Pick an example",
+  examples: {
+    csv: [
+      "Summarise a CSV file",
+      "Rows, ranges and means of every column; uses a sample until you drop your own",
+    ],
+    list: ["List your files", "Everything in inputs/, outputs/ and temp/"],
+    usage: ["Measure disk usage", "How much each folder takes, written to outputs/usage.txt"],
+    primes: ["Count primes", "Ten seconds of work, to watch a log grow"],
+  },
   orType: "Or type any command in the field above.",
   run: "Run",
   busy: "The swarm is full, so it may wait first.",
