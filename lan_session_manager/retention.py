@@ -62,6 +62,7 @@ class Retention:
 
     async def look(self, now: float) -> None:
         """Take every step that is due; one that cannot be taken is logged, and tried again at the next look."""
+        await asyncio.to_thread(self._sessions.follow_clock)
         for one in self.leaving(now):
             try:
                 await self._step(one, now)

@@ -24,6 +24,7 @@ headers = {"Content-Type": "application/json"}
 urllib.request.urlopen(urllib.request.Request(sys.argv[1] + "api/task/submit", task, headers))
 """
 _PATIENCE_MS = 30_000
+_SOME_TIME_MS = 20_000  # what runs has a past then
 
 
 def take(target: Path, language: str, names: list[str]) -> list[Path]:
@@ -42,6 +43,7 @@ def take(target: Path, language: str, names: list[str]) -> list[Path]:
                 if scene is not EMPTY and not stage.tasks:
                     stage.fill()
                     lan.host("b").run([sys.executable, "-c", _ANOTHER, stage.url])
+                    stage.page.wait_for_timeout(_SOME_TIME_MS)
                 if names and scene.name not in names:
                     continue
                 page = scene.open(stage)

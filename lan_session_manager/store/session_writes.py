@@ -59,6 +59,22 @@ class SessionWrites(EventWrites):
         )
         self.add_event(now, EventKind.SESSION_RESTORED, session_id, None)
 
+    def pause_session(self, session_id: str, now: float) -> None:
+        """Note that nothing of a session is to be started, with its event; of one that is paused already nothing."""
+        self._set_paused(session_id, now, EventKind.SESSION_PAUSED, now)
+
+    def unpause_session(self, session_id: str, now: float) -> None:
+        """Note that a session goes on, with its event; of one that is not paused nothing."""
+        self._set_paused(session_id, now, EventKind.SESSION_UNPAUSED, None)
+
+    def _set_paused(self, session_id: str, now: float, kind: EventKind, paused_at: float | None) -> None:
+        changed = self._connection.execute(
+            "UPDATE sessions SET paused_at = ?1 WHERE id = ?2 AND (paused_at IS NULL) = (?1 IS NOT NULL)",
+            (paused_at, session_id),
+        ).rowcount
+        if changed:
+            self.add_event(now, kind, session_id, None)
+
     def close_session(self, session_id: str) -> None:
         """Have nobody open a session any more: its devices and addresses are forgotten, and come back as strangers.
 
@@ -78,13 +94,19 @@ class SessionWrites(EventWrites):
         self._connection.execute("UPDATE sessions SET trashed_at = NULL WHERE id = ?", (session_id,))
 
     def follow_clock(self, by: float, now: float) -> None:
-        """Follow a clock that was set by so many seconds: what used the live sessions is as long ago as it was."""
+        """Follow a clock that was set by so many seconds: what used the sessions is as long ago as it was."""
         # Set forward, nothing is later than now. Set back, only what would be is surely from before it was set.
         sets, which = (
             ("min(?1 + last_activity, ?2)", "?1 > 0") if by > 0 else ("?1 + last_activity", "last_activity > ?2")
         )
         self._connection.execute(
             f"UPDATE sessions SET last_activity = {sets} WHERE state = 'live' AND {which}", (by, now)
+        )
+        # What is kept for days goes for good: set back, it only stays longer.
+        self._connection.execute(
+            """UPDATE sessions SET last_activity = min(?1 + last_activity, ?2), trashed_at = min(?1 + trashed_at, ?2)
+               WHERE state = 'expired' AND ?1 > 0""",
+            (by, now),
         )
 
     def remove_unused_session(self, session_id: str) -> bool:
@@ -95,7 +117,7 @@ class SessionWrites(EventWrites):
         """
         row = self._one(
             """SELECT 1 FROM sessions WHERE id = ?1 AND state = 'expired' AND next_number = 1 AND total_tasks = 0
-                   AND NOT EXISTS (SELECT 1 FROM tasks WHERE session_id = ?1)
+                   AND paused_at IS NULL AND NOT EXISTS (SELECT 1 FROM tasks WHERE session_id = ?1)
                    AND NOT EXISTS (SELECT 1 FROM session_limits WHERE session_id = ?1)
                    AND NOT EXISTS (SELECT 1 FROM devices WHERE session_id = ?1 AND home_session_id <> ?1)
                    AND NOT EXISTS (SELECT 1 FROM devices WHERE session_id <> ?1 AND home_session_id = ?1)

@@ -264,9 +264,16 @@ def _fragment(fragment: str) -> Callable[[Stage], Page]:
     return show
 
 
+def _composing(stage: Stage) -> Page:
+    page = stage.show("#tasks")
+    page.get_by_role("textbox", name="Command").click()
+    page.get_by_role("button", name=re.compile("^Options")).click()
+    return page
+
+
 def _deleting(stage: Stage) -> Page:
     page = stage.show(f"#{stage.task('done')}")
-    page.locator(f"[data-id='{stage.tasks['done']}']").get_by_role("button", name=re.compile("Delete")).click()
+    page.locator(f".task[data-id='{stage.tasks['done']}']").get_by_role("button", name=re.compile("Delete")).click()
     expect(page.get_by_role("dialog")).to_be_visible()
     return page
 
@@ -327,8 +334,10 @@ SCENES: tuple[Scene, ...] = (
     Scene("files", _fragment("#files"), (PHONE, SMALL)),
     Scene("swarm", _fragment("#swarm"), (PHONE, SMALL)),
     Scene("list", _fragment("#tasks"), (PHONE, SMALL)),
-    Scene("options", _opened("^Options"), (WIDE, PHONE)),
+    Scene("options", _opened("^Options"), (WIDE,)),
+    Scene("composer", _composing, (PHONE, SMALL)),
     Scene("device", _opened("^This device"), (WIDE,)),
+    Scene("this-device", _fragment("#device"), (PHONE,)),
     Scene("join", _opened("^Join"), (WIDE, PHONE)),
     Scene("delete", _deleting, (WIDE, PHONE)),
     Scene("polling", _polling, (WIDE,)),

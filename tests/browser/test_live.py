@@ -40,7 +40,7 @@ def _opened(chromium: Chromium, port: int) -> Page:
 
 
 def _has_ended(page: Page, task_id: str) -> None:
-    expect(page.locator(f"[data-id='{task_id}'][data-status=completed]")).to_be_visible()
+    expect(page.locator(f".task[data-id='{task_id}'][data-status=completed]")).to_be_visible()
 
 
 def test_two_tabs_agree_without_being_touched(server: Server, browsers: Browsers) -> None:
@@ -49,10 +49,10 @@ def test_two_tabs_agree_without_being_touched(server: Server, browsers: Browsers
     task_id = one.evaluate(_SUBMIT, "echo for both")
     for page in (one, two):
         _has_ended(page, task_id)
-    one.locator(f"[data-id='{task_id}']").get_by_role("button", name=re.compile("Delete")).click()
+    one.locator(f".task[data-id='{task_id}']").get_by_role("button", name=re.compile("Delete")).click()
     one.get_by_role("dialog").get_by_role("button", name=re.compile("Delete")).click()
     for page in (one, two):
-        expect(page.locator(f"[data-id='{task_id}']")).to_have_count(0)
+        expect(page.locator(f".task[data-id='{task_id}']")).to_have_count(0)
 
 
 def test_where_sockets_are_blocked_the_page_says_so_and_goes_on(server: Server, browsers: Browsers) -> None:

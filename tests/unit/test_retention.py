@@ -8,6 +8,7 @@ import pytest
 from lan_session_manager import LANSessionManager
 from lan_session_manager.errors import NotFoundError, SessionInUseError
 from lan_session_manager.retention import DAY_S, TOLD_S, Retention
+from lan_session_manager.sessions import Sessions
 from lan_session_manager.states import SessionState
 from lan_session_manager.store.records import EventKind, SessionRecord
 from tests.unit.conftest import Clock
@@ -186,3 +187,23 @@ def test_of_a_session_with_too_many_events_the_newest_stay(kept: Kept, monkeypat
     kept.look()
     numbers = [event.number for event in read.events_of_session(session.session_id, 0, 100)]
     assert numbers == list(range(last - 9, last + 1))
+
+
+def test_a_clock_that_is_set_forward_sends_nothing_away(
+    make_manager: Callable[..., LANSessionManager], clock: Clock
+) -> None:
+    kept = Kept(make_manager(retention_days=30, trash_days=7), clock)
+    steady = Clock()
+    sessions = Sessions(kept.manager.store, kept.manager.workspaces, kept.manager.settings, clock, steady)
+    kept.retention = Retention(kept.manager.store, sessions, kept.manager.settings, kept._forget)
+    trashed = kept.trashed()
+    expired = kept.expired("192.168.1.101")
+    clock.forward(400 * DAY_S)  # somebody sets it
+    kept.look()
+    assert kept.record(trashed.id).state is SessionState.EXPIRED
+    assert kept.record(expired.id).trashed_at is None
+    for _ in range(2):
+        clock.forward(7 * DAY_S)
+        steady.forward(7 * DAY_S)
+        kept.look()
+    assert kept.record(trashed.id).state is SessionState.ENDED
