@@ -51,6 +51,8 @@ _WAKES = frozenset(
         EventKind.TASK_REQUEUED,
         EventKind.TASK_CHANGED,
         EventKind.SESSION_RESUMED,
+        EventKind.SESSION_PAUSED,  # what was chosen of it is not started: another one is
+        EventKind.SESSION_UNPAUSED,
     }
 )
 
@@ -153,14 +155,7 @@ class Dispatcher:
     async def _look_at_usage(self) -> None:
         """Know what running tasks have used so far, until cancelled."""
         while True:
-            used: dict[str, float] = {}
-            try:
-                for task_id in list(self._followed):
-                    if usage := await self._engine.usage(task_id):
-                        used[task_id] = usage.cpu_s
-            except Exception:  # noqa: BLE001 - it is looked at again; until then tasks count by their time
-                _log.exception("what the tasks use could not be read")
-            self._shares.so_far = used
+            self._shares.so_far = {task_id: now.cpu_s for task_id, now in self._engine.used_now().items()}
             await asyncio.sleep(_SAMPLE_S)
 
     def _on_events(self, events: Sequence[EventRecord]) -> None:

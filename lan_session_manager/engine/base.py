@@ -4,7 +4,7 @@ Each is idempotent by task id, a log is resumed by its offset, and no signature 
 an engine may be this machine or another.
 """
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -13,6 +13,8 @@ from lan_session_manager.logs import LogPiece as LogPiece
 from lan_session_manager.logs.lines import LinePage as LinePage
 from lan_session_manager.logs.search import Found as Found
 from lan_session_manager.logs.search import Search as Search
+from lan_session_manager.samples import Now as Now
+from lan_session_manager.samples import Samples as Samples
 from lan_session_manager.states import Reason
 
 
@@ -120,8 +122,11 @@ class Engine(Protocol):
         There is no grace for DISK_QUOTA.
         """
 
-    async def usage(self, task_id: str) -> Usage | None:
-        """What a running task has used so far; None: it does not run here, or nobody counts."""
+    def used_now(self) -> Mapping[str, Now]:
+        """What each running task used a moment ago, by its id; without those that nobody counts."""
+
+    async def samples(self, task_id: str) -> Samples:
+        """What a task has used over its time, running or ended; no points where nobody counted."""
 
     async def unlinked_bytes(self, task_id: str) -> int | None:
         """What files take on the workspaces' disk that the task holds open and that have no name any more.

@@ -73,6 +73,11 @@ class Held:
         if self.box_fd is not None:
             host.wait_for(self.box_fd, _PATIENCE_S)
 
+    def ran_s(self) -> float:
+        """How long the task has run, by the same clock as `time_left_s`."""
+        lease, begun_at = self.started.lease, self.started.begun_at
+        return max(0.0, time.time() - lease.started_at if begun_at is None else time.monotonic() - begun_at)
+
     def time_left_s(self) -> float:
         """How long the task may still run.
 

@@ -12,7 +12,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Iterator
+from collections.abc import AsyncGenerator, Callable, Collection, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,13 +20,13 @@ from typing import TypeVar
 from weakref import WeakValueDictionary
 
 from lan_session_manager.egress.server import Egress
-from lan_session_manager.engine.base import BoxStartError, Ending, Job, Lease, LogPiece, Usage
+from lan_session_manager.engine.base import BoxStartError, Ending, Job, Lease, LogPiece, Now, Samples
 from lan_session_manager.engine.changes import FileChanges
-from lan_session_manager.engine.endings import usage_of
 from lan_session_manager.engine.indexer import LogIndexer
 from lan_session_manager.engine.keeper import Held, Keeper
 from lan_session_manager.engine.readers import LogReaders
 from lan_session_manager.engine.records import Stop
+from lan_session_manager.engine.sampler import Sampler
 from lan_session_manager.engine.tender import LogTender
 from lan_session_manager.errors import StillActiveError
 from lan_session_manager.logs import LogFile
@@ -99,6 +99,8 @@ class LocalEngine:
         self._changes = FileChanges()
         self._tender = LogTender()
         self._indexer = LogIndexer(self._readers)
+        self._sampler = Sampler()
+        self._sampling: asyncio.Task[None] | None = None
         self._pool = ThreadPoolExecutor(_THREADS, "engine")
         self._live: dict[str, _Live] = {}
         self._appending: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -147,6 +149,10 @@ class LocalEngine:
         for live in watched:
             live.held.close()
         self._live.clear()
+        if self._sampling is not None:
+            self._sampling.cancel()
+            await asyncio.wait([self._sampling])
+            await self._run(self._sampler.save_all)
         await self._tender.close()
         await self._indexer.close()
         self._changes.close()
@@ -215,6 +221,10 @@ class LocalEngine:
         printed, is_read = functools.partial(self._keeper.printed, held), functools.partial(self._readers.is_read, log)
         self._tender.begin(log.parent, printed, is_read)
         self._indexer.begin(log)
+        count = functools.partial(self._keeper.boxes.count, live.group, live.box_id)
+        self._sampler.begin(live.lease.task_id, log.parent, count, held.ran_s())
+        if self._sampling is None:
+            self._sampling = asyncio.create_task(self._sampler.run(self._run))
         loop.add_reader(held.monitor_fd, self._monitor_ended, live)
         if live.stop is not None:
             self._tell_to_stop(live, live.stop)
@@ -236,13 +246,17 @@ class LocalEngine:
 
     async def _finish(self, live: _Live) -> None:
         await self._tender.end(self.log_path(live.lease.task_id).parent)
-        ending, is_kept = await self._run(self._keeper.conclude, live.held, live.stop)
+        ending, is_kept = await self._run(self._conclude, live)
         live.ended.set_result(ending)
         self._indexer.end(self.log_path(live.lease.task_id))
         await self._run(self._keeper.boxes.remove, live.box_id)
         live.held.close()
         if is_kept:
             del self._live[live.lease.task_id]
+
+    def _conclude(self, live: _Live) -> tuple[Ending, bool]:
+        self._sampler.end(live.lease.task_id)  # before the end is told, as what is kept is measured then
+        return self._keeper.conclude(live.held, live.stop)
 
     async def ended(self, task_id: str) -> Ending:
         """See `Engine.ended`. Raises KeyError for a task that this machine never had."""
@@ -287,12 +301,13 @@ class LocalEngine:
         if live.held.box_fd is None:
             self._spawn(self._run(self._keeper.boxes.remove, live.box_id))
 
-    async def usage(self, task_id: str) -> Usage | None:
-        """See `Engine.usage`."""
-        live = self._live.get(task_id)
-        if live is None or live.removal is not None:
-            return None
-        return usage_of(await self._run(self._keeper.boxes.used, live.group, live.box_id))
+    def used_now(self) -> Mapping[str, Now]:
+        """See `Engine.used_now`."""
+        return self._sampler.now()
+
+    async def samples(self, task_id: str) -> Samples:
+        """See `Engine.samples`."""
+        return await asyncio.to_thread(self._sampler.samples, task_id, self.log_path(task_id).parent)
 
     async def unlinked_bytes(self, task_id: str) -> int | None:
         """See `Engine.unlinked_bytes`."""

@@ -15,6 +15,7 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
+from lan_session_manager.samples import Counts
 from lan_session_manager.sandbox import bundle, host, launcher, monitor
 from lan_session_manager.sandbox.box import TASK_UID, Box, SandboxError
 from lan_session_manager.sandbox.cgroups import Cgroups, NoCgroups, Reading, find_cgroups
@@ -198,6 +199,12 @@ class Boxes:
         with contextlib.suppress(OSError, SandboxError):
             return self.cgroups.read(group, box_id)
         return Reading()
+
+    def count(self, group: str, box_id: str) -> Counts | None:
+        """What a running box has used and what it holds; None where nobody counts."""
+        with contextlib.suppress(OSError, SandboxError):
+            return self.cgroups.count(group, box_id)
+        return None
 
     def unlinked_bytes(self, group: str, box_id: str) -> int | None:
         """What files without a name take that a box holds open on the disk of `state_dir`: `host.unlinked_bytes`."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from starlette.websockets import WebSocket
 
-from lan_session_manager.activity import Picture, event_view, iso, usage_view
+from lan_session_manager.activity import Picture, event_view, iso, message_view, usage_view
 from lan_session_manager.errors import LSMError
 from lan_session_manager.feed import Feed
 from lan_session_manager.identity import Caller
@@ -41,6 +41,8 @@ _WITH_TASK = frozenset(
 _FOR_CLIENTS = _WITH_TASK | {
     EventKind.TASK_DELETED,
     EventKind.SESSION_EXPIRED,
+    EventKind.SESSION_PAUSED,
+    EventKind.SESSION_UNPAUSED,
     EventKind.WORKSPACE_CHANGED,
     EventKind.DEVICE_ADDED,
     EventKind.DEVICE_FORGOTTEN,
@@ -136,6 +138,17 @@ class Hub:
         self._due.setdefault(client.session.id, first)
         self._count += 1
         self._changed = True
+
+    @property
+    def seen_sessions(self) -> frozenset[str]:
+        """The sessions of which somebody may look at a dashboard now."""
+        return frozenset(key for key, clients in self._clients.items() if any(client.in_sight for client in clients))
+
+    def tell_seen(self, session_id: str, message: str) -> None:
+        """Send those that may look at a dashboard of that session what is no event: who looks later needs it not."""
+        for client in self._clients.get(session_id, ()):
+            if client.in_sight:
+                client.send_encoded(message)
 
     def remove(self, client: Client) -> None:
         """A dashboard has closed."""
@@ -237,6 +250,8 @@ class Hub:
 
     def _on_events(self, events: Sequence[EventRecord]) -> None:
         self._changed = True
+        if any(event.kind is EventKind.MESSAGE_CHANGED for event in events):
+            self._tell_message()
         by_session: dict[str, list[EventRecord]] = defaultdict(list)
         for event in events:
             if event.session_id and event.session_id in self._clients:
@@ -251,11 +266,22 @@ class Hub:
                     for client in clients:
                         if is_gone(client.caller, event):
                             client.forget()
+                if event.kind in (EventKind.SESSION_PAUSED, EventKind.SESSION_UNPAUSED):
+                    self._due[session_id] = 0.0  # why each of its tasks waits is another reason now
             session = next(iter(clients)).session
             for message in self.events(session, own, picture):
                 encoded = encode(message)
                 for client in clients:
                     client.send_event(message["id"], encoded)
+
+    def _tell_message(self) -> None:
+        """Tell everybody what the owner has to say, or that it is nothing any more. No event of a session: no id."""
+        now = self._manager.tasks.now()
+        message = message_view(self._manager.store.read.message(now))
+        encoded = encode({"event": "message", "timestamp": iso(now), "message": message})
+        for clients in self._clients.values():
+            for client in clients:
+                client.send_encoded(encoded)
 
     async def _tell_dashboards(self, now: float) -> None:
         for session_id in [session_id for session_id, due in self._due.items() if now >= due]:

@@ -29,6 +29,7 @@ from tests.bench.queue_fairness import queue_fairness
 from tests.bench.queue_sim import queue_simulation
 from tests.bench.quota import quota
 from tests.bench.recovery import recovery
+from tests.bench.samples import samples
 from tests.bench.scale import scale
 
 MEASUREMENTS: dict[str, Callable[[Path], dict[str, Any]]] = {
@@ -51,6 +52,7 @@ MEASUREMENTS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "memory": memory,
     "crash": crash,
     "page": page,
+    "samples": samples,
 }
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import errno
 import time
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,19 @@ from lan_session_manager import dispatcher as dispatcher_module
 from lan_session_manager import shortage
 from lan_session_manager.diskwatch import DiskWatch
 from lan_session_manager.dispatcher import Dispatcher
-from lan_session_manager.engine.base import BoxStartError, Ending, Found, Job, Lease, LinePage, LogPiece, Search, Usage
+from lan_session_manager.engine.base import (
+    BoxStartError,
+    Ending,
+    Found,
+    Job,
+    Lease,
+    LinePage,
+    LogPiece,
+    Now,
+    Samples,
+    Search,
+    Usage,
+)
 from lan_session_manager.feed import Feed
 from lan_session_manager.manager import LANSessionManager
 from lan_session_manager.states import Reason, TaskState
@@ -44,8 +56,11 @@ class _FaultyEngine:
 
     async def cancel(self, task_id: str, reason: Reason) -> None: ...
 
-    async def usage(self, task_id: str) -> Usage | None:
-        return None
+    def used_now(self) -> Mapping[str, Now]:
+        return {}
+
+    async def samples(self, task_id: str) -> Samples:
+        return Samples()
 
     async def unlinked_bytes(self, task_id: str) -> int | None:
         return 0

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lan_session_manager.samples import Counts
 from lan_session_manager.sandbox.box import Box, BoxLimits, GroupLimits
 from lan_session_manager.sandbox.cgroups import files
 
@@ -91,6 +92,13 @@ class Cgroups(ABC):
     @abstractmethod
     def read(self, group: str, box_id: str) -> Reading:
         """What a box has used until now, or used until it ended; zeros once it is deleted."""
+
+    @abstractmethod
+    def count(self, group: str, box_id: str) -> Counts | None:
+        """What a running box has used and what it holds; None where nobody counts, and once it is deleted.
+
+        Cached files that nobody uses are not counted as memory: the kernel takes them back before a limit is met.
+        """
 
     @abstractmethod
     def _pids_dir(self, group: str, box_id: str) -> Path:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from lan_session_manager.samples import Counts
 from lan_session_manager.sandbox.box import Box, BoxLimits, GroupLimits
 from lan_session_manager.sandbox.cgroups.base import Cgroups, Reading
 
@@ -38,6 +39,10 @@ class NoCgroups(Cgroups):
     def read(self, group: str, box_id: str) -> Reading:
         """See `Cgroups.read`."""
         return Reading()
+
+    def count(self, group: str, box_id: str) -> Counts | None:
+        """See `Cgroups.count`."""
+        return None
 
     def throttled(self, group: str) -> int:
         """See `Cgroups.throttled`."""

@@ -5,6 +5,7 @@ import errno
 from collections.abc import Iterable
 from pathlib import Path
 
+from lan_session_manager.samples import Counts
 from lan_session_manager.sandbox.box import Box, GroupLimits, SandboxError
 from lan_session_manager.sandbox.cgroups import files
 from lan_session_manager.sandbox.cgroups.base import MONITORS, PERIOD_US, Cgroups, Reading, quota_us
@@ -89,6 +90,17 @@ class CgroupsV1(Cgroups):
             forks_refused=refused,
             pids_limit=limit,
         )
+
+    def count(self, group: str, box_id: str) -> Counts | None:
+        """See `Cgroups.count`."""
+        memory = self._dir("memory", group) / box_id
+        used = files.found(memory / "memory.usage_in_bytes")
+        cpu = files.found(self._dir("cpuacct", group) / box_id / "cpuacct.usage")
+        if used is None or cpu is None:
+            return None
+        cached = files.found_in(memory / "memory.stat", "total_inactive_file") or 0
+        peak = files.found(memory / "memory.max_usage_in_bytes") or used
+        return Counts(cpu / 1e9, max(0, used - cached), peak)
 
     def throttled(self, group: str) -> int:
         """See `Cgroups.throttled`."""

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from lan_session_manager.samples import Counts
 from lan_session_manager.sandbox.box import Box, BoxLimits, GroupLimits, SandboxError
 from lan_session_manager.sandbox.cgroups import files
 from lan_session_manager.sandbox.cgroups.base import MONITORS, PERIOD_US, TREE, Cgroups, Reading, quota_us
@@ -118,6 +119,19 @@ class CgroupsV2(Cgroups):
             forks_refused=refused,
             pids_limit=limit,
         )
+
+    def count(self, group: str, box_id: str) -> Counts | None:
+        """See `Cgroups.count`."""
+        directory = self._root / self._base / group / box_id
+        cpu = files.found_in(directory / "cpu.stat", "usage_usec")
+        if cpu is None:
+            return None
+        used = files.found(directory / "memory.current")
+        if used is None:
+            return Counts(cpu / 1e6, None, 0)
+        cached = files.found_in(directory / "memory.stat", "inactive_file") or 0
+        peak = files.found(directory / "memory.peak")
+        return Counts(cpu / 1e6, max(0, used - cached), used if peak is None else peak)
 
     def throttled(self, group: str) -> int:
         """See `Cgroups.throttled`."""

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from lan_session_manager.samples import Counts
 from lan_session_manager.sandbox.box import BoxLimits, GroupLimits, SandboxError
 from lan_session_manager.sandbox.cgroups import CgroupsV1, CgroupsV2, NoCgroups, Reading, find_cgroups
 from lan_session_manager.sandbox.host import Mount
@@ -257,3 +258,28 @@ def test_without_cgroups_a_box_asks_for_no_limit_and_has_used_nothing() -> None:
     made.place_monitor("s1", 1)
     assert (made.box_resources(limits), made.box_path("s1", "b"), made.read("s1", "b")) == ({}, "", Reading())
     assert (made.processes("s1", "b"), made.groups(), made.remove_group("s1"), made.remove()) == ([], set(), True, True)
+
+
+def test_what_a_box_holds_is_counted_alike_in_both_versions_and_without_cached_files(
+    v1: CgroupsV1, v2: CgroupsV2, tmp_path: Path
+) -> None:
+    box = "lan-session-manager/i/s1/b"
+    _fill(tmp_path / "memory" / box, {"memory.usage_in_bytes": "9000\n"})
+    _fill(
+        tmp_path / "memory" / box,
+        {"memory.stat": "inactive_file 1\nhierarchical_memory_limit 5\ntotal_cache 7\ntotal_inactive_file 2000\n"},
+    )
+    assert v1.count("s1", "b") == Counts(1.5, 7000, 1234567)
+    _fill(tmp_path / box, {"memory.current": "9000\n", "memory.stat": "anon 5\ninactive_file 2000\nactive_file 9\n"})
+    assert v2.count("s1", "b") == Counts(1.5, 7000, 1234567)
+
+
+def test_where_nobody_counts_memory_the_processor_is_counted_all_the_same(v2: CgroupsV2, tmp_path: Path) -> None:
+    (tmp_path / "lan-session-manager/i/s1/b/memory.current").unlink()
+    assert v2.count("s1", "b") == Counts(1.5, None, 0)
+
+
+def test_a_box_that_is_gone_or_that_nobody_counts_has_no_counts(v1: CgroupsV1, v2: CgroupsV2) -> None:
+    assert v1.count("s1", "gone") is None
+    assert v2.count("s1", "gone") is None
+    assert NoCgroups("i").count("s1", "b") is None
