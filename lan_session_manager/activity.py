@@ -18,12 +18,13 @@ from lan_session_manager.allowances import LIMITS, allowance_of, most_of
 from lan_session_manager.errors import LSMError
 from lan_session_manager.line import Line, line_now
 from lan_session_manager.machine import Watch
+from lan_session_manager.samples import Now
 from lan_session_manager.schedule import Loads, Placed
 from lan_session_manager.settings import Settings
 from lan_session_manager.shares import Shares
 from lan_session_manager.states import TaskState
 from lan_session_manager.store import Store
-from lan_session_manager.store.records import EventRecord, SessionRecord, SourceType, TaskRecord
+from lan_session_manager.store.records import EventRecord, MessageRecord, SessionRecord, SourceType, TaskRecord
 from lan_session_manager.version import __version__
 from lan_session_manager.waits import wait_of
 from lan_session_manager.workspace import Usage
@@ -97,7 +98,9 @@ class Activity:
         self._isolation = isolation
         self._shares = shares
         self._clock = clock
-        self._started_at = clock()
+        self.started_at = clock()
+        # What running tasks use: known where an engine runs them.
+        self.used_now: Callable[[], Mapping[str, Now]] = dict
         self.is_draining = False  # the server starts nothing any more, and ends when nothing runs
         self._known_line: Line | None = None  # of a long queue
         self._line_until = 0.0
@@ -157,8 +160,10 @@ class Activity:
         depends_on = read.dependencies_of([task.id for task in tasks])
         waiting = [task.id for task in tasks if task.open_dependencies and task.state is TaskState.QUEUED]
         unmet = read.unmet_dependencies(waiting)
+        used_now = self.used_now()
         return [
-            self._view(task, session, picture, depends_on.get(task.id, []), unmet.get(task.id, [])) for task in tasks
+            self._view(task, session, picture, depends_on.get(task.id, []), unmet.get(task.id, []), used_now)
+            for task in tasks
         ]
 
     @staticmethod
@@ -174,6 +179,7 @@ class Activity:
         picture: Picture,
         depends_on: list[str],
         unmet: list[str],
+        used_now: Mapping[str, Now],
     ) -> dict[str, Any]:
         placed = picture.placed.get(task.id) if task.state is TaskState.QUEUED else None
         waits_for, wait = None, None
@@ -186,7 +192,6 @@ class Activity:
                 unmet=unmet,
                 starts_in=picture.starts.get(task.id),
             )
-        usage = None if task.cpu_s is None else {"cpu_s": task.cpu_s, "memory_peak_mb": task.memory_peak_mb}
         return {
             "task_id": task.id,
             "number": task.number,
@@ -219,10 +224,17 @@ class Activity:
             "isolation": task.isolation,
             "network": task.network,
             "limits": {name: getattr(task, name) for name in LIMITS},
-            "usage": usage,
+            "usage": self._usage(task, used_now),
             "outputs": [{"path": output.path, "size": output.size} for output in task.outputs],
             "outputs_total": task.outputs_total,
         }
+
+    @staticmethod
+    def _usage(task: TaskRecord, used_now: Mapping[str, Now]) -> dict[str, Any] | None:
+        if task.cpu_s is not None:
+            return {"cpu_s": task.cpu_s, "memory_peak_mb": task.memory_peak_mb}
+        now = used_now.get(task.id) if task.state is TaskState.RUNNING else None
+        return None if now is None else now_view(now)
 
     def session(self, session: SessionRecord) -> dict[str, Any]:
         """A session as its device and the owner see it."""
@@ -305,6 +317,8 @@ class Activity:
         return {
             "event_id": event_id,
             "session": self.session(session),
+            "paused": session.paused_at is not None,
+            "message": message_view(read.message(self._clock())),
             "my_tasks": tasks,
             "network_activity": self.network(session.id, picture),
             "swarm_health": self.swarm(picture),
@@ -324,7 +338,7 @@ class Activity:
             "server": {
                 "name": "LAN Session Manager",
                 "version": __version__,
-                "started_at": iso(self._started_at),
+                "started_at": iso(self.started_at),
                 "timestamp": iso(self._clock()),
             },
         }
@@ -354,14 +368,33 @@ def event_view(event: EventRecord) -> dict[str, Any]:
     }
 
 
+def message_view(message: MessageRecord | None) -> dict[str, Any] | None:
+    """What the owner tells everybody."""
+    if message is None:
+        return None
+    return {"id": message.id, "text": message.text, "at": iso(message.at), "until": iso(message.until)}
+
+
+def now_view(now: Now) -> dict[str, Any]:
+    """What a running task uses now, and what it has used so far."""
+    return {
+        "cpu_s": now.cpu_s,
+        "memory_peak_mb": now.memory_peak_mb,
+        "memory_mb": now.memory_mb,
+        "cores": now.cores,
+    }
+
+
 def usage_view(usage: Usage) -> dict[str, Any]:
     """How much a workspace holds."""
     return {
-        "size_mb": _mb(usage.bytes),
+        "size_mb": _mb(usage.bytes + usage.trash_bytes),
         "file_count": usage.files,
         "inputs_mb": _mb(usage.inputs_bytes),
         "outputs_mb": _mb(usage.outputs_bytes),
         "temp_mb": _mb(usage.temp_bytes),
+        "trash_mb": _mb(usage.trash_bytes),
+        "trash_files": usage.trash_files,
     }
 
 

@@ -54,7 +54,8 @@ def allowance_of(read: Reads, settings: Settings, session_id: str | None) -> All
     own = read.limits_of(session_id) if session_id is not None else LimitsRecord()
     if own.networks is not None:  # a profile may be gone from the settings since it was given
         own = replace(own, networks=tuple(name for name in own.networks if name in settings.egress))
-    return Allowance(**{**asdict(usual), **{name: value for name, value in asdict(own).items() if value is not None}})
+    # Not by `asdict`, which copies deeply: this is asked for each of many sessions.
+    return Allowance(**{**vars(usual), **{name: value for name, value in vars(own).items() if value is not None}})
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ class Wait(StrEnum):
     SLOT = "slot"  # its turn
     OWN_LIMIT = "own_limit"  # its session runs as many tasks as it may
     MEMORY = "memory"  # so much memory is not free now
+    PAUSED = "paused"  # the owner has paused its session
     ALONE = "alone"  # it, or a task of its session that runs or goes before it, runs beside no other of its session
 
 
@@ -59,6 +60,7 @@ class Load:
     is_alone: bool = False  # a task of it runs that is not parallel-safe
     used_s: float = 0.0  # processor seconds, decayed
     weight: float = 1.0
+    is_paused: bool = False  # nothing of it starts
 
     @property
     def key(self) -> float:
@@ -71,6 +73,8 @@ class Load:
 
     def holds(self, task: Waiting) -> Wait | None:
         """What in its session keeps the task from starting."""
+        if self.is_paused:
+            return Wait.PAUSED
         if self.running >= self.limit:
             return Wait.OWN_LIMIT
         return Wait.ALONE if self.is_alone or (self.running and not task.parallel_safe) else None
@@ -109,12 +113,15 @@ def order(waiting: Iterable[Waiting], loads: Loads, room: Room, running: Iterabl
     """The order in which waiting tasks start if nothing else changes.
 
     Each task that is placed counts as a running one of its session, so that a session with many waiting tasks does not
-    take all places in a row. What it waits for is what keeps it from starting with those before it.
+    take all places in a row. What it waits for is what keeps it from starting with those before it. Tasks of a session
+    that is paused have no place: nobody is behind them.
     """
     free_mb = room.memory_mb - sum(task.memory_mb for task in running)
     placed: list[Placed] = []
     line = _Line(waiting, loads)
     for task, load in line:
+        if load.is_paused:
+            continue
         wait = load.holds(task) or (Wait.MEMORY if min(task.memory_mb, room.memory_mb) > free_mb else Wait.SLOT)
         placed.append(Placed(task, len(placed) + 1, wait))
         line.take(task)
@@ -122,14 +129,16 @@ def order(waiting: Iterable[Waiting], loads: Loads, room: Room, running: Iterabl
 
 
 def turns(heads: Iterable[tuple[str, int]], loads: Loads) -> list[tuple[Turn, str]]:
-    """Sessions in the order of their turns, without those that run as many tasks as they may.
+    """Sessions in the order of their turns, without those that run as many tasks as they may or are paused.
 
     `heads`: (session id, seq of the first task of its queue).
     """
     known = ((session, seq, loads.of(session)) for session, seq in heads)
-    return sorted(
-        ((load.key, seq), session) for session, seq, load in known if load.running < load.limit and not load.is_alone
-    )
+    return sorted(((load.key, seq), session) for session, seq, load in known if _may_start(load))
+
+
+def _may_start(load: Load) -> bool:
+    return load.running < load.limit and not load.is_alone and not load.is_paused
 
 
 def next_tasks(

@@ -6,12 +6,13 @@ environment, else it has the default that stands here. A value that does not fit
 
 import os
 import resource
+import tomllib
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import psutil
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, PrivateAttr, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -92,6 +93,18 @@ class IdentityMode(StrEnum):
 
     ADDRESS = "address"
     DEVICE = "device"
+
+
+class Source(StrEnum):
+    """Where the value of a setting comes from."""
+
+    COMMAND_LINE = "command line"
+    FILE = "settings.toml"
+    ENVIRONMENT = "environment"
+    DEFAULT = "default"
+
+
+SECRET = frozenset({"admin_token", "worker_token"})  # settings whose values are shown to nobody
 
 
 class EgressSettings(BaseModel):
@@ -266,6 +279,19 @@ class Settings(BaseSettings):
     max_sockets: int = _setting("LSM_MAX_SOCKETS", 2000, "open dashboards of all sessions", gt=0)
     max_session_sockets: int = _setting("LSM_MAX_SESSION_SOCKETS", 20, "open dashboards of one session", gt=0)
 
+    _on_command_line: frozenset[str] = PrivateAttr(frozenset())
+    _in_file: frozenset[str] = PrivateAttr(frozenset())
+
+    def source(self, name: str) -> Source:
+        """Where the value of the setting with that name in Python comes from, of settings that were loaded."""
+        alias = type(self).model_fields[name].validation_alias
+        names = {name, *(str(one) for one in alias.choices)} if isinstance(alias, AliasChoices) else {name}
+        if name not in self.model_fields_set:
+            return Source.DEFAULT
+        if names & self._on_command_line:
+            return Source.COMMAND_LINE
+        return Source.FILE if names & self._in_file else Source.ENVIRONMENT
+
     def disk_reserve(self, disk_bytes: int) -> int:
         """Bytes that stay free of a disk of `disk_bytes`."""
         if self.disk_reserve_mb is not None:
@@ -334,4 +360,8 @@ def load_settings(data_dir: Path, **command_line: Any) -> Settings:
             frozen=True, extra="ignore", env_ignore_empty=True, toml_file=data_dir / STATE_DIR / "settings.toml"
         )
 
-    return _FromFile(**command_line)
+    settings = _FromFile(**command_line)
+    path = data_dir / STATE_DIR / "settings.toml"
+    settings._on_command_line = frozenset(command_line)
+    settings._in_file = frozenset(tomllib.loads(path.read_text(encoding="utf-8")) if path.is_file() else ())
+    return settings

@@ -243,7 +243,7 @@ class Tasks:
         def job(tx: Transaction) -> TaskRecord:
             task, now = _known(tx, task_id), self._clock()
             attempt = task.attempt
-            _check_ready(task, now)
+            _check_ready(tx, task, now)
             detail = "" if attempt == 1 else f"This is attempt {attempt}: the one before it was lost."
             return tx.move_task(task_id, TaskState.RUNNING, now, started_at=now, isolation=isolation, detail=detail)
 
@@ -325,7 +325,7 @@ class Tasks:
                 )
             now = self._clock()
             if task.state is TaskState.QUEUED and state is not TaskState.CANCELLED:
-                _check_ready(task, now)
+                _check_ready(tx, task, now)
                 tx.move_task(task_id, TaskState.RUNNING, now, started_at=now)
             reason = Reason.CANCELLED_BY_ADMIN if state is TaskState.CANCELLED else Reason.EXIT
             return tx.move_task(task_id, state, now, ended_at=now, reason=reason)
@@ -359,7 +359,7 @@ class Tasks:
                     subject=f"task {task_id}", wanted="tagged", expected="queued or running", actual=str(task.state)
                 )
             if task.state is TaskState.QUEUED and task.runner == runners.SWARM:
-                _check_ready(task, now)
+                _check_ready(tx, task, now)
                 tx.move_task(task_id, TaskState.RUNNING, now, started_at=now)
             return tx.tag_task(task_id, source, now)
 
@@ -394,10 +394,15 @@ def _known(tx: Transaction, task_id: str) -> TaskRecord:
     return task
 
 
-def _check_ready(task: TaskRecord, now: float) -> None:
-    """Raise IllegalMoveError for a task that waits for others, or for its time."""
-    if task.state is TaskState.QUEUED and (task.open_dependencies or (task.start_after or 0) > now):
-        raise IllegalMoveError(subject=f"task {task.id}", wanted="running", expected="ready", actual="waiting")
+def _check_ready(tx: Transaction, task: TaskRecord, now: float) -> None:
+    """Raise IllegalMoveError for a task that waits for others or for its time, or whose session is paused."""
+    if task.state is not TaskState.QUEUED:
+        return
+    session = tx.session(task.session_id) if task.session_id else None
+    is_paused = session is not None and session.paused_at is not None
+    if is_paused or task.open_dependencies or (task.start_after or 0) > now:
+        actual = "paused" if is_paused else "waiting"
+        raise IllegalMoveError(subject=f"task {task.id}", wanted="running", expected="ready", actual=actual)
 
 
 def _number_not_given(tx: Transaction, task_id: str, session_id: str | None) -> int:

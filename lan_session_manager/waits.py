@@ -24,6 +24,8 @@ def wait_of(
     `placed`: its place, if it may start at all; `load`: of its session; `unmet`: the ids of what it depends on and that
     has not completed; `starts_in`: in how many seconds it may start, if that is known.
     """
+    if load.is_paused:
+        return str(Wait.PAUSED), {}
     if unmet:
         return DEPENDENCY, {"tasks": list(unmet)}
     if task.start_after is not None and task.start_after > now:

@@ -26,6 +26,8 @@ class EventKind(StrEnum):
     SESSION_ENDED = "session_ended"
     SESSION_TRASHED = "session_trashed"
     SESSION_RESTORED = "session_restored"
+    SESSION_PAUSED = "session_paused"  # by the owner: nothing of it is started
+    SESSION_UNPAUSED = "session_unpaused"
     TASK_SUBMITTED = "task_submitted"
     TASK_STARTED = "task_started"
     TASK_COMPLETED = "task_completed"
@@ -37,6 +39,7 @@ class EventKind(StrEnum):
     WORKSPACE_CHANGED = "workspace_changed"
     DEVICE_ADDED = "device_added"  # a device opens the session from now on
     DEVICE_FORGOTTEN = "device_forgotten"  # a device does no longer open the session
+    MESSAGE_CHANGED = "message_changed"  # of the owner to everybody
 
 
 @dataclass(frozen=True)
@@ -53,11 +56,22 @@ class SessionRecord:
     next_number: int
     total_tasks: int
     trashed_at: float | None = None  # since when it is in the trash
+    paused_at: float | None = None  # since when the owner has it paused
 
     @property
     def namespace(self) -> str:
         """What the ids of the session's tasks start with."""
         return f"user_{self.name}"
+
+
+@dataclass(frozen=True)
+class MessageRecord:
+    """What the owner tells everybody. Times are Unix times in seconds."""
+
+    id: int
+    text: str
+    at: float
+    until: float | None  # None: until it is taken back
 
 
 class DeviceKind(StrEnum):

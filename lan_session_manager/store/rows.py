@@ -20,8 +20,8 @@ from lan_session_manager.store.records import (
 )
 
 SESSION = (
-    "SELECT id, name, address, user_slot, state, created_at, last_activity, next_number, total_tasks, trashed_at"
-    " FROM sessions"
+    "SELECT id, name, address, user_slot, state, created_at, last_activity, next_number, total_tasks, trashed_at,"
+    " paused_at FROM sessions"
 )
 TASK = """SELECT seq, id, session_id, number, state, runner, source_type, description, command, memory_mb, time_s,
     created_at, started_at, ended_at, exit_code, reason, detail, child_out_of_memory, isolation, cpu_s, memory_peak_mb,
@@ -39,7 +39,7 @@ def session_of_row(row: sqlite3.Row) -> SessionRecord:
 
 
 SESSION_COLUMNS = """sessions.id, sessions.name, sessions.address, user_slot, state, sessions.created_at,
-    last_activity, next_number, total_tasks, trashed_at"""
+    last_activity, next_number, total_tasks, trashed_at, paused_at"""
 DEVICE_COLUMNS = """devices.id, session_id, home_session_id, kind, devices.name, devices.address, mac,
     devices.created_at, last_seen"""
 DEVICE = f"SELECT {DEVICE_COLUMNS} FROM devices"

@@ -61,6 +61,10 @@ class SessionReads(Connected):
         rows = self._all("SELECT session_id, weight FROM session_limits WHERE weight IS NOT NULL")
         return {row["session_id"]: row["weight"] for row in rows}
 
+    def paused_sessions(self) -> frozenset[str]:
+        """The ids of the sessions that the owner has paused."""
+        return frozenset(row["id"] for row in self._all("SELECT id FROM sessions WHERE paused_at IS NOT NULL"))
+
     def names_like(self, name: str) -> set[str]:
         """The workspace names that are `name` or `name-2`, `name-3`, …, of all sessions that ever were."""
         rows = self._all(

@@ -9,13 +9,17 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
+from starlette.requests import Request
+from starlette.responses import Response
 
+from lan_session_manager import runners
 from lan_session_manager.activity import iso, usage_view
 from lan_session_manager.allowances import Allowance, allowance_of
 from lan_session_manager.audit import AuditVerdict
 from lan_session_manager.errors import InvalidInputError
 from lan_session_manager.states import SessionState
 from lan_session_manager.store.records import AuditRecord, LimitsRecord, SessionRecord
+from lan_session_manager.web.conditional import unless_known
 from lan_session_manager.web.policy import AccessDep
 from lan_session_manager.web.routes_connections import LAST, Before, Most, page_of
 from lan_session_manager.web.schemas import SessionLimits
@@ -74,26 +78,68 @@ async def end(client_ip: str, services: ServicesDep, access: AccessDep) -> dict[
     return {"session_id": now.id, "workspace": now.name, "state": str(now.state)}
 
 
-@router.get("/sessions")
-async def sessions(services: ServicesDep, most: _MostSessions = 500) -> dict[str, Any]:
-    """Live and expired sessions with their devices and what they use; the live ones first, then by activity."""
-    return await asyncio.to_thread(_sessions, services, most)
+@router.post("/session/{client_ip}/pause")
+async def pause(client_ip: str, services: ServicesDep, access: AccessDep) -> dict[str, Any]:
+    """Start nothing of a session any more: what runs goes on, what is handed in waits."""
+    manager, session = services.manager, access.session
+    now = manager.tasks.now()
+    await written(manager.store.write(lambda tx: tx.pause_session(session.id, now)))
+    return _pause_view(services, session)
+
+
+@router.post("/session/{client_ip}/resume")
+async def resume(client_ip: str, services: ServicesDep, access: AccessDep) -> dict[str, Any]:
+    """Have a paused session go on."""
+    manager, session = services.manager, access.session
+    now = manager.tasks.now()
+    await written(manager.store.write(lambda tx: tx.unpause_session(session.id, now)))
+    return _pause_view(services, session)
+
+
+def _pause_view(services: Services, session: SessionRecord) -> dict[str, Any]:
+    now = services.manager.store.read.session(session.id) or session
+    return {"session_id": now.id, "workspace": now.name, "state": str(now.state), "paused_at": iso(now.paused_at)}
+
+
+@router.get("/sessions", response_class=Response)
+async def sessions(request: Request, services: ServicesDep, most: _MostSessions = 500) -> Response:
+    """Live and expired sessions with their devices and what they use; the live ones first, then by activity.
+
+    304 where nothing changed.
+    """
+    return unless_known(request, await asyncio.to_thread(_sessions, services, most))
 
 
 def _sessions(services: Services, most: int) -> dict[str, Any]:
     manager = services.manager
     read = manager.store.read
     load = read.load_by_session()
+    used = _used_by_session(services)
     return {
         "total": read.known_session_count(),
         "live": read.live_session_count(),
-        "sessions": [_session(services, one, load.get(one.id, (0, 0, 0))) for one in read.known_sessions(most)],
+        "sessions": [
+            _session(services, one, load.get(one.id, (0, 0, 0)), used.get(one.id)) for one in read.known_sessions(most)
+        ],
         "networks": sorted(manager.settings.egress),
         "timestamp": iso(manager.tasks.now()),
     }
 
 
-def _session(services: Services, session: SessionRecord, load: tuple[int, int, int]) -> dict[str, Any]:
+def _used_by_session(services: Services) -> dict[str, tuple[float, float]]:
+    """Processor cores and MB of memory that the running tasks of each session use now; of sessions that run any."""
+    now = services.engine.used_now()
+    found: dict[str, tuple[float, float]] = {}
+    for task_id, session_id, *_ in services.manager.store.read.running_facts(tuple(runners.SANDBOXED)):
+        if task_id in now:
+            cores, memory_mb = found.get(session_id, (0.0, 0.0))
+            found[session_id] = (cores + now[task_id].cores, memory_mb + (now[task_id].memory_mb or 0.0))
+    return found
+
+
+def _session(
+    services: Services, session: SessionRecord, load: tuple[int, int, int], used: tuple[float, float] | None
+) -> dict[str, Any]:
     manager = services.manager
     read = manager.store.read
     allowed: Allowance = allowance_of(read, manager.settings, session.id)
@@ -104,6 +150,8 @@ def _session(services: Services, session: SessionRecord, load: tuple[int, int, i
         "workspace": session.name,
         "ip": session.address,
         "state": str(session.state),
+        "paused_at": iso(session.paused_at),
+        "trashed_at": iso(session.trashed_at),
         "created_at": iso(session.created_at),
         "last_activity": iso(session.last_activity),
         "total_tasks": session.total_tasks,
@@ -118,11 +166,12 @@ def _session(services: Services, session: SessionRecord, load: tuple[int, int, i
         ],
         "running": running,
         "queued": queued,
-        "memory_mb": memory_mb,
+        "memory_mb": memory_mb,  # that those that run may have together
+        "used": {"cores": round(used[0], 2), "memory_mb": round(used[1], 1)} if used else None,
         # A scan of a session that nobody uses would cost the disk something for nobody.
         "usage": usage_view(manager.sessions.workspace(session).usage()) if is_live else None,
-        "limits": asdict(allowed),
-        "given": asdict(read.limits_of(session.id)),
+        "limits": dict(vars(allowed)),
+        "given": dict(vars(read.limits_of(session.id))),
     }
 
 

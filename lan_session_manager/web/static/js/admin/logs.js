@@ -5,24 +5,12 @@ import { clock, ms, visible } from "../format.js";
 import { html, useEffect, useState } from "../html.js";
 import { useStore } from "../use-store.js";
 import { filterAudit, olderAudit, olderConnections } from "./actions.js";
+import { Choice, Older, Panel, plainHeads, Reading, State, Table } from "./parts.js";
 import { admin } from "./store.js";
 import { A } from "./text.js";
 
-const RESULTS = { allowed: ["state--completed", "completed"], refused: ["state--failed", "failed"] };
-
-function Result({ word, good }) {
-  const [cls, icon] = RESULTS[good ? "allowed" : "refused"];
-  return html`<span class=${`state ${cls}`}><${Icon} name=${icon} />${word}</span>`;
-}
-
-function Table({ label, heads, children }) {
-  return html`<div class="xscroll" tabindex="0" role="region" aria-label=${label}><table class="cards cards--log">
-    <thead><tr>${heads.map((head) => html`<th key=${head} scope="col">${head}</th>`)}</tr></thead>
-    <tbody>${children}</tbody></table></div>`;
-}
-
-const older = (onClick) => html`<div class="panel-foot"><button class="btn" type="button"
-  onClick=${onClick}>${A.audit.older}</button></div>`;
+const Result = ({ word, good }) => html`<${State} cls=${good ? "completed" : "failed"}
+  icon=${good ? "completed" : "failed"}>${word}<//>`;
 
 function Entry({ entry }) {
   const role = A.audit.roles[entry.role];
@@ -57,19 +45,19 @@ export function Audit() {
   const audit = useStore((state) => state.audit, admin);
   const verdict = useStore((state) => state.verdict, admin);
   const session = useStore((state) => state.session, admin);
-  return html`<section class="panel" id="audit" aria-labelledby="h-a">
-    <div class="panel-head"><h2 id="h-a">${A.audit.title}</h2><span class="fine">${A.audit.fine}</span>
-      <span class="grow"></span>
-      <span class="segs" role="group" aria-label=${A.audit.filter}>${Object.entries(A.audit.verdicts).map(
-        ([name, word]) => html`<button key=${name} type="button" aria-pressed=${verdict === name}
-          onClick=${() => filterAudit({ verdict: name })}>${word}</button>`)}</span>
-      <${SessionFilter} /></div>
+  const problem = useStore((state) => state.problem, admin);
+  const t = A.audit;
+  const head = html`<${Choice} label=${t.filter} words=${t.verdicts} value=${verdict}
+    onChoose=${(name) => filterAudit({ verdict: name })} /><${SessionFilter} />`;
+  return html`<${Panel} id="audit" title=${t.title} fine=${t.fine} head=${head}>
     ${audit?.entries.length
-      ? html`<${Table} label=${A.audit.table} heads=${A.audit.heads}>${audit.entries.map(
+      ? html`<${Table} label=${t.table} name="cards--log" heads=${plainHeads(t.heads)}>${audit.entries.map(
           (entry) => html`<${Entry} key=${entry.id} entry=${entry} />`)}<//>`
-      : audit && html`<p class="nothing">${verdict || session ? A.audit.noneFound : A.audit.none}</p>`}
-    ${audit?.next && older(olderAudit)}
-  </section>`;
+      : audit || problem
+        ? html`<p class="nothing">${verdict || session ? t.noneFound : t.none}</p>`
+        : html`<${Reading} />`}
+    ${audit?.next && html`<${Older} onClick=${olderAudit} />`}
+  <//>`;
 }
 
 function Connection({ connection: one }) {
@@ -85,12 +73,12 @@ function Connection({ connection: one }) {
 /** The panel of what tasks tried to reach. */
 export function Connections() {
   const list = useStore((state) => state.connections, admin);
-  return html`<section class="panel" id="connections" aria-labelledby="h-c">
-    <div class="panel-head"><h2 id="h-c">${A.connections.title}</h2><span class="fine">${A.connections.fine}</span></div>
+  const t = A.connections;
+  return html`<${Panel} id="connections" title=${t.title} fine=${t.fine}>
     ${list?.connections.length
-      ? html`<${Table} label=${A.connections.table} heads=${A.connections.heads}>${list.connections.map(
+      ? html`<${Table} label=${t.table} name="cards--log" heads=${plainHeads(t.heads)}>${list.connections.map(
           (one) => html`<${Connection} key=${one.id} connection=${one} />`)}<//>`
-      : list && html`<p class="nothing">${A.connections.none}</p>`}
-    ${list?.next && older(olderConnections)}
-  </section>`;
+      : list ? html`<p class="nothing">${t.none}</p>` : html`<${Reading} />`}
+    ${list?.next && html`<${Older} onClick=${olderConnections} />`}
+  <//>`;
 }
