@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Generator, Mapping
 from email.utils import formatdate
 from typing import Annotated, Any
 
@@ -11,18 +11,21 @@ from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from lan_session_manager.store.records import SessionRecord
 from lan_session_manager.web.arrivals import announced, entry_view, new_upload, note_changed, place_of, receive
 from lan_session_manager.web.headers import attachment
 from lan_session_manager.web.policy import AccessDep
 from lan_session_manager.web.ranges import parse_range
-from lan_session_manager.web.schemas import Directory
-from lan_session_manager.web.services import ServicesDep
+from lan_session_manager.web.schemas import Directory, Move
+from lan_session_manager.web.services import Services, ServicesDep
 from lan_session_manager.web.turns import Threads
 from lan_session_manager.workspace.archive import archive
 from lan_session_manager.workspace.download import Download
 from lan_session_manager.workspace.listing import list_directory
-from lan_session_manager.workspace.paths import parse_new_path, parse_path
+from lan_session_manager.workspace.move import move
+from lan_session_manager.workspace.paths import Parts, parse_new_path, parse_path
 from lan_session_manager.workspace.remove import make_directory, remove
+from lan_session_manager.workspace.workspace import Workspace
 
 
 class _FilePath(Convertor[str]):
@@ -61,6 +64,20 @@ async def directory(client_ip: str, body: Directory, services: ServicesDep, acce
     return {"path": body.path}
 
 
+@router.post("/move")
+async def moved(client_ip: str, body: Move, services: ServicesDep, access: AccessDep) -> dict[str, Any]:
+    """Give a file or a directory another path, where nothing is yet."""
+    session = access.session
+    workspace, source = place_of(services, session, parse_path(body.from_))
+    target_workspace, target = place_of(services, session, parse_new_path(body.to))
+    target_workspace.check_writable(target)
+    entry = await services.threads.run(session.id, move, workspace, source, target)
+    await note_changed(services, session, body.from_)
+    if body.from_.rpartition("/")[0] != body.to.rpartition("/")[0]:
+        await note_changed(services, session, body.to)
+    return {"path": body.to, **entry_view(entry)}
+
+
 @router.put("/files/{path:file}", status_code=201, openapi_extra=BINARY)
 async def upload(
     client_ip: str,
@@ -89,8 +106,17 @@ async def upload(
 @router.get("/files/{path:file}", response_class=Response)
 async def download(client_ip: str, path: str, request: Request, services: ServicesDep, access: AccessDep) -> Response:
     """A file, or the bytes of it that `Range` asks for. Never a page of ours: it is an attachment, and sandboxed."""
-    session = access.session
-    place = place_of(services, session, parse_path(path))
+    return await send_file(request, services, access.session, place_of(services, access.session, parse_path(path)))
+
+
+async def send_file(
+    request: Request,
+    services: Services,
+    session: SessionRecord,
+    place: tuple[Workspace, Parts],
+    shown: Mapping[str, str] | None = None,
+) -> Response:
+    """A file, or what `Range` asks for of it: with the headers `shown`, else as an attachment."""
     found = await services.threads.run(session.id, Download, *place)
     try:
         wanted = request.headers.get("range")
@@ -101,7 +127,7 @@ async def download(client_ip: str, path: str, request: Request, services: Servic
         headers = {
             "Accept-Ranges": "bytes",
             "Content-Length": str(end - first),
-            **attachment(found.name),
+            **(shown or {**attachment(found.name), "Content-Type": found.content_type}),
             "ETag": found.etag,
             "Last-Modified": formatdate(found.modified, usegmt=True),
         }
@@ -115,7 +141,6 @@ async def download(client_ip: str, path: str, request: Request, services: Servic
         chunks_of(services.threads, session.id, chunks, found),
         206 if part else 200,
         headers=headers,
-        media_type=found.content_type,
     )
 
 

@@ -2,7 +2,8 @@
 
 Everything in a workspace is hostile: a task may swap a file for a link, a pipe or another's file at any moment. What is
 done with single files has modules of its own, to be imported by name: `listing`, `upload`, `download`, `archive`,
-`remove`; `paths` has the one reading of a client's path. All of it is done with the rights of the session (`owner`).
+`move`, `remove`, `trash`; `paths` has the one reading of a client's path. All of it is done with the rights of the
+session (`owner`).
 """
 
 from lan_session_manager.workspace.usage import Quota, Usage

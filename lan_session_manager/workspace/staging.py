@@ -12,6 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from lan_session_manager.errors import StorageError
+from lan_session_manager.workspace.bin import BIN, expire
+from lan_session_manager.workspace.bin import KEPT_S as BIN_KEPT_S
 from lan_session_manager.workspace.opener import closing
 from lan_session_manager.workspace.owner import Owner, acting_as
 
@@ -31,7 +33,7 @@ class Staged:
         self._name = name or secrets.token_hex(16)
         self._owner = owner
         making = 0 if is_there else os.O_CREAT | os.O_EXCL
-        self._directory = _opened(directory, owner)
+        self._directory = opened_staging(directory, owner)
         try:
             with acting_as(owner):
                 self.fd = os.open(
@@ -76,25 +78,29 @@ class Staged:
         os.close(self._directory)
 
 
-def sweep(directory: Path) -> None:
-    """Remove what servers that were killed have left in the staging directories below `directory`. Raises OSError."""
+def sweep(directory: Path, bin_kept_s: float = BIN_KEPT_S) -> None:
+    """Do `sweep_one` for all staging directories below `directory`. Raises OSError."""
     for found in directory.iterdir():
         info = found.lstat()
         if stat.S_ISDIR(info.st_mode):
-            sweep_one(found)
+            sweep_one(found, bin_kept_s)
         elif info.st_mtime < time.time() - _STALE_S:  # an earlier version had one directory for all workspaces
             found.unlink(missing_ok=True)
 
 
-def sweep_one(directory: Path) -> None:
-    """Remove what servers that were killed have left in one staging directory. Raises OSError."""
+def sweep_one(directory: Path, bin_kept_s: float = BIN_KEPT_S) -> None:
+    """Remove what servers that were killed have left in one staging directory, and what is old in the trash.
+
+    Raises OSError.
+    """
     with closing(os.open(directory, _DIRECTORY)) as fd:
         info = os.fstat(fd)
         if not info.st_uid:  # made a moment ago: nothing is in it yet
             return
         with acting_as(Owner(info.st_uid, info.st_gid, range(info.st_uid, info.st_uid + 1))):
+            expire(fd, bin_kept_s)
             changed: dict[str, float] = {}
-            for name in os.listdir(fd):
+            for name in set(os.listdir(fd)) - {BIN}:
                 with suppress(FileNotFoundError):
                     changed[name] = os.stat(name, dir_fd=fd, follow_symlinks=False).st_mtime
             for name, at in changed.items():
@@ -106,7 +112,8 @@ def sweep_one(directory: Path) -> None:
                         os.unlink(name, dir_fd=fd)
 
 
-def _opened(directory: Path, owner: Owner) -> int:
+def opened_staging(directory: Path, owner: Owner) -> int:
+    """A descriptor of a staging directory, which is made if need be. Not to be called acting. Raises OSError."""
     try:
         fd = os.open(directory, _DIRECTORY)
     except FileNotFoundError:

@@ -48,9 +48,12 @@ class Target:
 
     def check_disk(self, size: int) -> None:
         """Raise StorageError if `size` bytes more would take of what is to stay free."""
-        disk = os.statvfs(self.workspace.data_dir)  # a volume has another file system
-        if disk.f_bavail * disk.f_frsize < size + self.reserve_bytes:
+        if not self._has_disk(size) and not (self.workspace.empty_trash() and self._has_disk(size)):
             raise StorageError
+
+    def _has_disk(self, size: int) -> bool:
+        disk = os.statvfs(self.workspace.data_dir)  # a volume has another file system
+        return disk.f_bavail * disk.f_frsize >= size + self.reserve_bytes
 
     def put(self, staged: Staged) -> Entry:
         """Put the file in its place, making the directories on the way, and say what stands there now.

@@ -30,6 +30,8 @@ class Usage:
     temp_bytes: int = 0
     complete: bool = True
     directories: int = 0  # but for inputs/, outputs/ and temp/
+    trash_bytes: int = 0  # beside all of the above: what can be brought back, until its space is needed
+    trash_files: int = 0  # directories among them
 
     @property
     def entries(self) -> int:
@@ -47,6 +49,11 @@ class Quota:
     def holds(self, usage: Usage) -> bool:
         """Whether a workspace is within it. What cannot be counted to its end is not."""
         return usage.complete and usage.bytes <= self.bytes and usage.entries <= self.files
+
+    def holds_trash(self, usage: Usage, size: int = 0, files: int = 0) -> bool:
+        """Whether there is room for what is in the trash beside everything else, and so much more."""
+        has_bytes = usage.bytes + usage.trash_bytes + size <= self.bytes
+        return has_bytes and usage.entries + usage.trash_files + files <= self.files
 
 
 def measure(root: int) -> Usage:

@@ -7,7 +7,7 @@ import re
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lan_session_manager.errors import (
@@ -19,6 +19,7 @@ from lan_session_manager.errors import (
     TooManyFilesError,
 )
 from lan_session_manager.settings import MB, STATE_DIR
+from lan_session_manager.workspace import bin as bins
 from lan_session_manager.workspace import validate
 from lan_session_manager.workspace.directories import make_and_give, make_own, move_aside
 from lan_session_manager.workspace.meter import Meter, Reservation, Scanner
@@ -39,6 +40,8 @@ _STAGING = "uploads"  # below the server's own directory; in it, one directory f
 _NAME = re.compile(r"[A-Za-z0-9_~-]{1,200}")
 _MOST_OUTPUTS = 100
 _UNLIMITED = 1 << 62
+# With less left of a quota that the kernel keeps, so much or that part of it, a task may fail for what is in the trash.
+_SHORT, _SHORT_PART = 64 * MB, 20
 
 
 @dataclass(frozen=True)
@@ -205,7 +208,29 @@ class Workspace:
         """Promise so many bytes and files, directories among them, of the quota: see `Meter.reserve`."""
         with refusals():
             self.unfinished.load(self.staging, self.owner)  # what an earlier server has promised counts as well
+        if not self._has_room_beside_trash(size, quota, files):
+            self.empty_trash()
         return self.meter.reserve(size, quota, files)
+
+    def _has_room_beside_trash(self, size: int, quota: Quota, files: int) -> bool:
+        usage = self.meter.known
+        if usage is None or not usage.trash_files:
+            return True
+        promised, promised_files = self.meter.uploads[1]
+        held = self.held()
+        if held is not None and (held.free_bytes < size + promised or held.free_files < files + promised_files):
+            return False
+        return quota.holds_trash(usage, size + promised, files + promised_files)
+
+    def empty_trash(self) -> int:
+        """Remove for good what could be brought back; gives how many things that were. Raises StorageError."""
+        if self.read_only or not self.is_made:
+            return 0
+        with refusals():
+            gone = bins.purge(self.staging, self.owner)
+        self.parts.touch()
+        self.meter.touch()
+        return gone
 
     def outputs_since(self, since: float, most: int = _MOST_OUTPUTS) -> tuple[list[tuple[str, int]], int]:
         """The files below outputs/ that were made or changed since a Unix time: (path from the workspace, bytes).
@@ -228,6 +253,7 @@ class Workspaces:
         self._meters: dict[str, tuple[Meter, Meter]] = {}
         self._at_hand: set[str] = set()
         self._unfinished: dict[str, Unfinished] = {}
+        self._quotas: dict[str, Callable[[], Quota]] = {}
 
     def prepare(self) -> None:
         """Make the data directory (0700), the server's own in it, and shared/ with its two. Raises StorageError."""
@@ -244,13 +270,18 @@ class Workspaces:
         except OSError as error:
             raise StorageError from error
 
-    def sweep(self) -> None:
-        """Give up uploads that nobody went on with for long, of this server and of earlier ones. Raises OSError."""
+    def sweep(self, reserve_bytes: int = 0) -> None:
+        """Give up uploads that nobody went on with for long, of this server and of earlier ones, and old trash.
+
+        Of the latter everything, if the disk has less than `reserve_bytes` left. Raises OSError.
+        """
+        disk = os.statvfs(self.data_dir)
+        kept_s = bins.KEPT_S if disk.f_bavail * disk.f_frsize >= reserve_bytes else 0.0
         for unfinished in list(self._unfinished.values()):
             unfinished.expire()
-        sweep(self.data_dir / STATE_DIR / _STAGING)
+        sweep(self.data_dir / STATE_DIR / _STAGING, kept_s)
         for staging in staging_directories(self.data_dir):
-            sweep_one(staging)
+            sweep_one(staging, kept_s)
 
     def workspace(
         self,
@@ -272,6 +303,8 @@ class Workspaces:
             owner = Owner(os.geteuid(), os.getegid(), range(os.geteuid(), os.geteuid() + 1))
         else:
             owner = Owner(uid, uid, uids if uids is not None else range(uid, uid + 1))
+        if quota:
+            self._quotas[name] = quota
         meter, parts = self._meters_of(name, owner)
         unfinished = self._unfinished.setdefault(name, Unfinished(meter))
         kept = (self.volumes, quota, is_idle, self._at_hand, on_made)
@@ -295,6 +328,7 @@ class Workspaces:
             except ToolError as error:
                 raise StorageError from error
         self._meters.pop(name, None)
+        self._quotas.pop(name, None)
         self._unfinished.pop(name, None)
 
     def shared(self, reader: Owner) -> Workspace:
@@ -327,7 +361,8 @@ class Workspaces:
                 return Usage()
             # A task that locks a directory must not hide from its quota what is in it.
             with closing(root), acting_as(owner, searching=True):
-                return measure(root)
+                found = measure(root)
+            return self._with_trash(found, name, place.staging, owner) if name != SHARED else found
 
         parts = Meter(scan, self._scanner)
         if volumes is None:
@@ -338,12 +373,27 @@ class Workspaces:
             held = volumes.held(name)
             if held is None:
                 return scan()
+            quota = self._quotas.get(name)
+            short = min(_SHORT, quota().bytes // _SHORT_PART) if quota else 0
+            if held.free_bytes < short and parts.known and parts.known.trash_files:
+                bins.purge((volumes.place(name) or _plain_place(self.data_dir, name)).staging, owner)
+                parts.touch()
             if [held] != counted:
                 counted[:] = [held]
                 parts.touch()
             return held.usage(parts.known or Usage())
 
         return self._meters.setdefault(name, (Meter(count, self._scanner), parts))
+
+    def _with_trash(self, found: Usage, name: str, staging: Path, owner: Owner) -> Usage:
+        """The usage with what is in the trash, which goes for good where the quota has no room for it."""
+        trash = bins.amount(staging, owner)
+        usage = replace(found, trash_bytes=trash.bytes, trash_files=trash.files)
+        quota = self._quotas.get(name)
+        if trash.files and quota and not (trash.complete and quota().holds_trash(usage)):
+            bins.purge(staging, owner)
+            return found
+        return usage
 
 
 def _plain_place(data_dir: Path, name: str) -> Place:

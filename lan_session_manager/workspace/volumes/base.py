@@ -49,7 +49,12 @@ class Held:
 
     def usage(self, parts: Usage) -> Usage:
         """As a usage, which is shared out as a scan has found it."""
-        return replace(parts, bytes=self.bytes, files=max(0, self.files - parts.directories), complete=True)
+        return replace(
+            parts,
+            bytes=max(0, self.bytes - parts.trash_bytes),
+            files=max(0, self.files - parts.directories - parts.trash_files),
+            complete=True,
+        )
 
 
 class Volumes(Protocol):

@@ -8,9 +8,10 @@ import pytest
 
 from lan_session_manager.errors import ConflictError, NotFoundError, QuotaError, SecurityError, TooManyFilesError
 from lan_session_manager.workspace import Quota, Workspace
+from lan_session_manager.workspace.emptying import _Emptying
 from lan_session_manager.workspace.owner import acting_as
 from lan_session_manager.workspace.paths import parse_new_path
-from lan_session_manager.workspace.remove import _Emptying, make_directory, remove
+from lan_session_manager.workspace.remove import make_directory, remove
 
 from .conftest import UID, put
 
@@ -135,7 +136,7 @@ def test_directories_far_deeper_than_any_path_are_deleted(workspace: Workspace, 
 def test_more_directories_than_are_remembered_are_deleted(
     workspace: Workspace, disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lan_session_manager.workspace.remove._WAITING", 7)
+    monkeypatch.setattr("lan_session_manager.workspace.emptying._WAITING", 7)
     for n in range(40):
         put(disk / f"temp/all/{n}/{n}/file")
     delete(workspace, "temp/all")
@@ -145,7 +146,7 @@ def test_more_directories_than_are_remembered_are_deleted(
 def test_a_task_that_writes_on_and_on_is_not_waited_for(
     workspace: Workspace, disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lan_session_manager.workspace.remove._BUDGET", 2_000)
+    monkeypatch.setattr("lan_session_manager.workspace.emptying._BUDGET", 2_000)
     put(disk / "temp/busy/file")
     stop = threading.Event()
     temp = os.open(disk / "temp", os.O_RDONLY)
@@ -179,7 +180,7 @@ def test_a_task_that_writes_on_and_on_is_not_waited_for(
 def test_more_than_can_be_deleted_at_once_is_said_and_can_be_deleted_in_turns(
     workspace: Workspace, disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("lan_session_manager.workspace.remove._BUDGET", 30)
+    monkeypatch.setattr("lan_session_manager.workspace.emptying._BUDGET", 30)
     for n in range(50):
         put(disk / f"temp/all/{n}")
     with pytest.raises(ConflictError, match="Delete again"):

@@ -33,7 +33,8 @@ export function useDragOver({ attached = false } = {}) {
 }
 
 /**
- * Uploads what was dropped, unless a place further in has taken it already.
+ * Uploads what was dropped, to the folder that it was dropped on if that is one, unless a place further in has taken it
+ * already.
  * @param {DragEvent} event
  * @param {{attached?: boolean}} [options]
  */
@@ -41,6 +42,7 @@ export function take(event, { attached = false } = {}) {
   if (event.defaultPrevented || !hasFiles(event)) return;
   event.preventDefault();
   const { files, folders } = dropped(event.dataTransfer);
-  upload(files, { attached });
-  for (const folder of folders) uploadFolder(folder, { attached });
+  const into = event.target.closest?.("[data-upload-to]")?.dataset.uploadTo;
+  upload(files, { attached, into });
+  for (const folder of folders) uploadFolder(folder, { attached, into });
 }
