@@ -10,6 +10,7 @@ HEADERS: Mapping[str, str] = MappingProxyType(
     {
         "content-security-policy": (
             "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
+            "media-src 'self'; frame-src 'self'; "  # what a task made: see `web/previews.py`
             "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
         ),
         "x-content-type-options": "nosniff",

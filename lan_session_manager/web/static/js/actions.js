@@ -171,10 +171,3 @@ export const remove = (id) =>
     store.set(applyDeleted(store.get(), id));
     if (PHONE.matches) goTo("#tasks");
   });
-
-/** Of inputs/, outputs/ and temp/ only what is in them goes. @param {string} path a file or a folder */
-export const removeFile = (path) =>
-  attempt(async () => {
-    await api.deleteFile(store.get().ip, path);
-    store.set({ filesVersion: store.get().filesVersion + 1 });
-  });

@@ -3,6 +3,7 @@
 import { T } from "./text.js";
 
 const TIMEOUT_MS = 20000;
+const NOT_MODIFIED = 304; // the answer to who asks by an ETag
 const DEVICE = "/api/device";
 
 /**
@@ -72,7 +73,7 @@ async function callOnce(path, { timeoutMs = TIMEOUT_MS, ...options }) {
   let response;
   try {
     response = await fetch(path, { credentials: "same-origin", cache: "no-store", ...options, signal: stop.signal });
-    if (!response.ok) throw errorFrom(response.status, await response.text(), response.headers.get("Retry-After"));
+    if (!response.ok && response.status !== NOT_MODIFIED) throw errorFrom(response.status, await response.text(), response.headers.get("Retry-After"));
   } catch (error) {
     if (error instanceof ApiError) throw error;
     throw new ApiError(stop.signal.aborted ? T.errors.timeout : T.errors.network, { code: "network" });
@@ -108,6 +109,8 @@ export const carry = () => send("POST", `${DEVICE}/carry`);
 export const claim = (proof) => send("POST", `${DEVICE}/claim`, proof);
 export const leave = () => send("POST", `${DEVICE}/leave`);
 export const task = (id) => getJson(taskUrl(id));
+export const taskSamples = (id) => getJson(`${taskUrl(id)}/samples`);
+export const taskOutputs = (id) => getJson(`${taskUrl(id)}/outputs`);
 export const dashboard = (ip) => getJson(`/api/dashboard/${encodeURIComponent(ip)}`, { timeoutMs: 8000 });
 export const submitTask = (body) => send("POST", "/api/task/submit", body);
 export const cancelTask = (id) => send("POST", `${taskUrl(id)}/cancel`);
@@ -116,6 +119,14 @@ export const deleteTask = (id) => send("DELETE", taskUrl(id));
 export const join = () => getJson("/api/join");
 export const listFolder = (ip, path) => getJson(`${workspace(ip)}/files?path=${encodeURIComponent(path)}`);
 export const deleteFile = (ip, path) => send("DELETE", fileUrl(ip, path));
+export const moveFile = (ip, from, to) => send("POST", `${workspace(ip)}/move`, { from, to });
+export const makeFolder = (ip, path) => send("POST", `${workspace(ip)}/directory`, { path });
+export const trash = (ip) => getJson(`${workspace(ip)}/trash`);
+export const throwAway = (ip, path) => send("POST", `${workspace(ip)}/trash`, { path });
+export const restoreFile = (ip, id, to) =>
+  send("POST", `${workspace(ip)}/trash/${encodeURIComponent(id)}/restore`, to ? { to } : {});
+export const emptyTrash = (ip) => send("DELETE", `${workspace(ip)}/trash`);
+export const unfinishedUploads = (ip) => getJson(`${workspace(ip)}/uploads`);
 export const newUpload = (ip, body) => send("POST", `${workspace(ip)}/uploads`, body);
 export const uploadState = (ip, id) => getJson(uploadUrl(ip, id));
 export const dropUpload = (ip, id) => send("DELETE", uploadUrl(ip, id), {}, { keepalive: true });
@@ -132,6 +143,7 @@ export const searchLog = (id, q, after) =>
 
 export const logDownloadUrl = (id) => `${taskUrl(id)}/log?after=0&follow=0&download=1`;
 export const fileUrl = (ip, path) => `${workspace(ip)}/files/${encodePath(path)}`;
+export const previewUrl = (ip, path) => `${workspace(ip)}/preview/${encodePath(path)}`;
 export const uploadUrl = (ip, id) => `${workspace(ip)}/uploads/${encodeURIComponent(id)}`;
 export const archiveUrl = (ip, path) => `${workspace(ip)}/archive?path=${encodeURIComponent(path)}`;
 export const qrUrl = "/api/join/qr.svg";

@@ -8,7 +8,7 @@ const TRIM_AT = MAX_LINES + 1000;
 // A line without an end, such as a progress bar that never writes one, may not grow for ever.
 const MAX_RAW = 65536;
 const MAX_SHOWN = 4000;
-const NOTE = Object.freeze({ n: null, err: false, raw: "", spans: [], open: false, style: PLAIN });
+const NOTE = Object.freeze({ n: null, err: false, raw: "", passed: 0, updates: 0, spans: [], open: false, style: PLAIN });
 
 const encoder = new TextEncoder();
 const bytesOf = (text) => encoder.encode(text).length;
@@ -20,6 +20,7 @@ const bytesOf = (text) => encoder.encode(text).length;
  * @property {string} raw
  * @property {import("./ansi.js").Span[]} spans
  * @property {boolean} open whether more of it may come
+ * @property {number} updates how often it was written anew from its start, as progress bars are
  * @property {import("./ansi.js").Style} style at its start
  * @property {string} gap what is said where this stands in place of missing bytes; "" for a real line
  * @property {number | null} after its first byte; null: not known
@@ -76,7 +77,10 @@ export class LogLines {
       if (isLast && !part) return;
       const line = this.open[name] ?? this.begin(name, at, isExact || i === 0);
       if (isExact) at += bytesOf(part) + 1;
-      line.raw = bounded(line.raw + part);
+      const whole = line.raw + part;
+      line.raw = bounded(whole);
+      line.passed += rewrites(whole) - rewrites(line.raw);
+      line.updates = line.passed + rewrites(line.raw);
       const parsed = parseLine(line.raw, line.style);
       line.spans = shortened(parsed.spans);
       changed.add(line);
@@ -96,6 +100,8 @@ export class LogLines {
       err: name === "stderr",
       raw: "",
       spans: [],
+      passed: 0, // updates that are not in `raw` any more
+      updates: 0,
       open: true,
       style: this.styles[name],
       gap: "",
@@ -196,9 +202,12 @@ function fromServer(found) {
     const spans = shortened(parsed.spans);
     styles[name] = parsed.style;
     const place = { after, near: after, clean: true };
-    return { n: number, err: name === "stderr", raw, spans, open: false, style, gap: "", ...place };
+    const updates = rewrites(raw);
+    return { n: number, err: name === "stderr", raw, passed: 0, updates, spans, open: false, style, gap: "", ...place };
   });
 }
+
+const rewrites = (raw) => (raw.includes("\r") ? (raw.match(/\r(?=[^\r])/g)?.length ?? 0) : 0);
 
 function bounded(raw) {
   if (raw.length <= MAX_RAW) return raw;

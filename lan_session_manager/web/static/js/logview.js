@@ -34,6 +34,7 @@ export class LogView {
     this.query = "";
     /** @type {import("./logsearch.js").Hit | null} */
     this.hit = null;
+    this.aimed = 0; // the number of the line that somebody points at
   }
 
   /**
@@ -100,6 +101,18 @@ export class LogView {
     return true;
   }
 
+  /** Points at a line by its number. @param {number} n @returns {boolean} whether it is here */
+  aim(n) {
+    const before = this.aimed;
+    this.aimed = n;
+    const known = [...this.items.keys()];
+    for (const line of known) if (line.n === n || line.n === before) this.redraw(line);
+    const line = known.find((one) => one.n === n);
+    if (!line) return false;
+    bringIntoSight(this.items.get(line).querySelector(".ln"), this.list.closest(".log"));
+    return true;
+  }
+
   redraw(line) {
     const known = this.items.get(line);
     const item = this.draw(line);
@@ -109,7 +122,8 @@ export class LogView {
 
   draw(line) {
     if (line.gap) return element("li", "note", line.gap);
-    const item = element("li", line.err ? "err" : "");
+    const isAimed = line.n !== null && line.n === this.aimed;
+    const item = element("li", [line.err && "err", isAimed && "aim"].filter(Boolean).join(" "));
     const number = element("span", "ln", line.n === null ? "" : String(line.n));
     number.setAttribute("aria-hidden", "true");
     const text = element("span", "tx");
@@ -122,6 +136,7 @@ export class LogView {
       at += span.text.length;
     }
     item.append(number, element("span", "src", line.err ? T.log.err : ""), text);
+    if (line.updates > 1) item.append(element("span", "upd", T.log.updates(line.updates)));
     return item;
   }
 

@@ -120,8 +120,12 @@ export function failure(task, dashboard) {
       const rerun = s ? { label: O.rerunTime(s), limits: { ...task.limits, time_s: s } } : again;
       return result(O.titles.time_limit(task.limits.time_s), O.bodies.time_limit(task.limits.time_s), rerun);
     }
-    case "disk_quota":
-      return result(O.titles.disk_quota, O.bodies.disk_quota);
+    case "disk_quota": {
+      const own = task.limits.disk_mb;
+      const mb = own === null ? 0 : Math.min(2 * own, dashboard.limits.most.disk_mb ?? 2 * own);
+      const rerun = mb > own ? { label: O.rerunDisk(mb), limits: { ...task.limits, disk_mb: mb } } : again;
+      return result(O.titles.disk_quota, O.bodies.disk_quota, own === null ? again : rerun);
+    }
     case "session_ended":
     case "lost":
     case "start_failed":

@@ -1,5 +1,5 @@
 /**
- * What the address bar says: "#task_007/outputs", "#task/job-7" (an orchestrator's own id), "#files", "#swarm",
+ * What the address bar says: "#task_007/outputs", "#task_007/log:L120" (a line of it), "#task/job-7" (an orchestrator's own id), "#files", "#swarm",
  * "#tasks", or "#device", which a phone shows below the swarm.
  */
 
@@ -8,11 +8,14 @@ const TABS = ["log", "outputs", "details"];
 /**
  * @param {string} hash
  * @returns {{view: "tasks" | "task" | "files" | "swarm", key: string | null,
- *   tab: "log" | "outputs" | "details" | null, place?: "device"}} `key` is that of `taskKey`
+ *   tab: "log" | "outputs" | "details" | null, line?: number, place?: "device"}} `key` is that of `taskKey`
  */
 export function parseRoute(hash) {
-  const task = /^#(task_\d{1,9}|task\/[^/]+)(?:\/(\w+))?$/.exec(hash);
-  if (task) return { view: "task", key: task[1], tab: TABS.includes(task[2]) ? task[2] : null };
+  const task = /^#(task_\d{1,9}|task\/[^/]+)(?:\/(\w+))?(?::L(\d{1,12}))?$/.exec(hash);
+  if (task) {
+    const tab = TABS.includes(task[2]) ? task[2] : null;
+    return { view: "task", key: task[1], tab, ...(task[3] && tab === "log" && { line: Number(task[3]) }) };
+  }
   if (hash === "#device") return { view: "swarm", key: null, tab: null, place: "device" };
   const view = hash === "#files" || hash === "#swarm" ? hash.slice(1) : "tasks";
   return { view, key: null, tab: null };

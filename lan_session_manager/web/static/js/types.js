@@ -30,11 +30,12 @@
  * @property {string} network
  * @property {{memory_mb: number, time_s: number, cores: number | null, pids: number | null, open_files: number | null,
  *   log_mb: number | null, disk_mb: number | null, files: number | null}} limits null: none of its own
- * @property {{cpu_s: number, memory_peak_mb: number} | null} usage
+ * @property {{cpu_s: number, memory_peak_mb: number, memory_mb?: number | null, cores?: number} | null} usage
  * @property {{path: string, size: number}[]} outputs
  * @property {number} outputs_total
  * @property {boolean} stopping whether it has been asked to stop and has not ended yet
- * @property {"slot" | "own_limit" | "memory" | "dependency" | "start_after" | "worker" | "alone" | null} waits_for
+ * @property {"slot" | "own_limit" | "memory" | "dependency" | "start_after" | "worker" | "alone" | "paused" |
+ *   null} waits_for
  * @property {{running?: number, may_run?: number, memory_mb?: number, ahead?: number, tasks?: string[], until?: string,
  *   estimate_s?: number | null} | null} wait what explains it
  *
@@ -75,11 +76,12 @@
  * @property {string} path where it goes in the workspace
  * @property {number} size
  * @property {number} loaded
- * @property {"waiting" | "sending" | "lost" | "paused" | "exists" | "failed" | "done"} state
+ * @property {"waiting" | "sending" | "lost" | "paused" | "exists" | "interrupted" | "failed" | "done"} state
  * @property {string} error
  * @property {number} startedAt ms
  * @property {number} startedWith bytes that were there then
  * @property {boolean} attached whether it was attached to the task being written
+ * @property {object} [cut] what is known of one that was cut when the page was left: see resumes.js
  */
 
 export {};

@@ -41,6 +41,8 @@ export function waitLine(task, max) {
       return W.startAfter(clock(ms(wait.until ?? task.start_after)));
     case "worker":
       return W.worker;
+    case "paused":
+      return W.paused;
     case "alone":
       return W.alone + about;
     default:

@@ -14,6 +14,7 @@ import { Composer } from "./composer.js";
 import { Detail } from "./detail.js";
 import { Dialog } from "./dialog.js";
 import { Icon, IconSheet } from "./icons.js";
+import { OwnerMessage } from "./message.js";
 import { Network } from "./network.js";
 import { Start } from "./start.js";
 import { Device, Swarm } from "./swarm.js";
@@ -102,6 +103,7 @@ function Ready() {
     <${Topbar} ready heading=${hasTasks} />
     ${expired ? html`<${EndedBanner} />` : lost ? html`<${Banner} />` : expiring && html`<${EndingBanner} />`}
     ${draining && !lost && html`<${DrainingBanner} />`}
+    <${OwnerMessage} />
     <${IdLine} />
     <div class="app">
       <main class="main">

@@ -48,6 +48,9 @@ function FullId({ task }) {
   return html`<span><span class="mono">${rest}<b>${suffix}</b></span></span>`;
 }
 
+// While a task runs nobody has counted.
+const showsCount = (task) => task.status !== "running" || task.outputs_total > 0;
+
 function Tabs({ task, tab }) {
   const list = useRef(null);
   const choose = (name) => replaceHash(taskHash(task, name));
@@ -63,7 +66,7 @@ function Tabs({ task, tab }) {
     ${TABS.map((name) => html`<button type="button" role="tab" id=${`tab-${name}`} key=${name}
       aria-selected=${name === tab} aria-controls="task-panel"
       tabindex=${name === tab ? 0 : -1} onClick=${() => choose(name)}>
-      ${T.detail.tabs[name]}${name === "outputs" && html` <span class="n">${task.outputs_total}</span>`}
+      ${T.detail.tabs[name]}${name === "outputs" && showsCount(task) && html` <span class="n">${task.outputs_total}</span>`}
     </button>`)}
   </div>`;
 }

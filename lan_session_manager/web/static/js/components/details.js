@@ -5,7 +5,10 @@ import { clock, count, duration, ms, sizeMb, visible, visibleText } from "../for
 import { html, useEffect, useState } from "../html.js";
 import { exitLine, hasEnded, noteOf, ranFor } from "../outcomes.js";
 import { T } from "../text.js";
+import { useStore } from "../use-store.js";
+import { waitLine } from "../waits.js";
 import { Callout } from "./callout.js";
+import { Plots } from "./plots.js";
 
 const F = T.facts;
 
@@ -37,13 +40,14 @@ function runFacts(task, command) {
   const ran = ranFor(task);
   const waited = (ms(task.started_at) - ms(task.created_at)) / 1000;
   const facts = [
-    [F.command, html`<pre class="cmdfact mono">${visibleText(command)}</pre>`],
+    [F.command, html`<pre class="cmdfact mono" tabindex="0">${visibleText(command.replace(/^\s*\n/, ""))}</pre>`],
     [F.runner, T.runners[task.runner] ?? visible(task.runner)],
     [F.source, visible(task.tag)],
     [F.exit, exitFact(task)],
     [F.submitted, waited >= 1 ? F.waited(created, duration(waited)) : created],
   ];
-  const [started, ended] = [clock(ms(task.started_at)), clock(ms(task.ended_at))];
+  const time = (iso) => (iso ? clock(ms(iso)) : "");
+  const [started, ended] = [time(task.started_at), time(task.ended_at)];
   if (!Number.isNaN(ran)) facts.push([F.ran, F.ranFromTo(started, ended, duration(ran))]);
   else if (task.started_at) facts.push([F.started, started]);
   else if (task.ended_at) facts.push([F.ended, ended]);
@@ -94,12 +98,22 @@ function Facts({ list }) {
     <dd key=${`d${i}`}>${fact}</dd>`)}</dl>`;
 }
 
+/** Why it has not started yet, in a sentence, and what that means. */
+function Waiting({ task }) {
+  const max = useStore((state) => state.dash.permissions.max_concurrent_tasks);
+  const why = F.whyWaits[task.waits_for] ?? F.whyWaits.slot;
+  return html`<section aria-labelledby="h-waits"><h3 class="h3" id="h-waits">${F.waitsTitle}</h3>
+    <p>${waitLine(task, max)}.</p><p class="fine">${why}</p></section>`;
+}
+
 /** @param {{task: import("../types.js").Task, lost: boolean}} props */
 export function Details({ task, lost }) {
   const swarm = task.runner === "swarm";
   const command = useCommand(task);
   return html`${task.status === "failed" && html`<${Callout} task=${task} lost=${lost} />`}
     <div class="scroll" tabindex="0">
+      ${task.status === "queued" && html`<${Waiting} task=${task} />`}
+      ${task.started_at && !swarm && html`<${Plots} task=${task} lost=${lost} />`}
       <h3 class="h3">${F.run}</h3>
       <${Facts} list=${runFacts(task, command)} />
       ${!swarm && html`<h3 class="h3">${F.sandbox}</h3><${Facts} list=${sandboxFacts(task)} />`}

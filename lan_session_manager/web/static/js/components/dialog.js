@@ -1,17 +1,14 @@
 /** The one dialog of the page: a question before something is lost, a look into a file, or a code. */
 
-import { fileUrl } from "../api.js";
 import { closeDialog, dialogs } from "../dialogs.js";
-import { size, visible } from "../format.js";
-import { html, useLayoutEffect, useRef, useState } from "../html.js";
-import { kindOf } from "../previews.js";
+import { html, useLayoutEffect, useRef } from "../html.js";
 import { T } from "../text.js";
 import { useStore } from "../use-store.js";
 import { Carry, Claim, Token } from "./carry.js";
-import { Icon } from "./icons.js";
-import { Preview } from "./preview.js";
+import { Look } from "./look.js";
+import { Trash } from "./trash.js";
 
-const KINDS = { confirm: Confirm, preview: Look, carry: Carry, claim: Claim, token: Token };
+const KINDS = { confirm: Confirm, preview: Look, trash: Trash, carry: Carry, claim: Claim, token: Token };
 
 function Confirm({ title, body, button, keep = T.dialog.keep }) {
   return html`<div class="dialog-body"><h2 id="h-dialog">${title}</h2><p>${body}</p></div>
@@ -19,21 +16,6 @@ function Confirm({ title, body, button, keep = T.dialog.keep }) {
       <button class="btn btn--lg" type="button" autofocus onClick=${() => closeDialog(false)}>${keep}</button>
       <button class="btn btn--lg btn--danger" type="button" onClick=${() => closeDialog(true)}>${button}</button>
     </div>`;
-}
-
-function Look({ file }) {
-  const ip = useStore((state) => state.ip);
-  const [about, setAbout] = useState("");
-  const name = visible(file.name);
-  return html`<div class="dialog-head">
-      <h2 id="h-dialog" class="mono trunc"><bdi>${name}</bdi></h2>
-      <span class="fine num">${about}${size(file.size)}</span><span class="grow"></span>
-      <a class="btn" href=${fileUrl(ip, file.path)} download><${Icon} name="dl" />${T.log.download}</a>
-      <button class="ib ib--lg" type="button" autofocus aria-label=${T.close} title=${T.close}
-        onClick=${() => closeDialog()}><${Icon} name="x" /></button>
-    </div>
-    <div class="dialog-look"><${Preview} path=${file.path} name=${name} bytes=${file.size}
-      kind=${kindOf(file.name, file.size)} onAbout=${setAbout} /></div>`;
 }
 
 /** Nothing while there is nothing to ask or to show. */

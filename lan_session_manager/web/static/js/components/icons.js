@@ -48,6 +48,11 @@ export function IconSheet() {
     <symbol id="i-x" viewBox="0 0 16 16"><path d="m4 4 8 8m0-8-8 8"/></symbol>
     <symbol id="i-unpack" viewBox="0 0 16 16"><path d="M2.5 6.5v7h11v-7M2.5 6.5h3m8 0h-3M8 10V2.5M5.5 5 8 2.5 10.5 5"/></symbol>
     <symbol id="i-pause" viewBox="0 0 16 16"><path d="M5.5 3.5v9m5-9v9"/></symbol>
+    <symbol id="i-more" viewBox="0 0 16 16"><g fill="currentColor" stroke="none"><circle cx="3.25" cy="8" r="1.25"/><circle cx="8" cy="8" r="1.25"/><circle cx="12.75" cy="8" r="1.25"/></g></symbol>
+    <symbol id="i-newdir" viewBox="0 0 16 16"><path d="M1.75 4.25c0-.6.4-1 1-1h3.1l1.4 1.5h6c.6 0 1 .4 1 1v6c0 .6-.4 1-1 1H2.75c-.6 0-1-.4-1-1zM8 6.75v4m-2-2h4"/></symbol>
+    <symbol id="i-sort" viewBox="0 0 16 16"><path d="M4.5 3v10m-2.25-2.25L4.5 13l2.25-2.25M8.5 4h5.25M8.5 7.5h3.75M8.5 11h2.25"/></symbol>
+    <symbol id="i-undo" viewBox="0 0 16 16"><path d="M5.75 3 2.75 6l3 3M3 6h6.5a3.5 3.5 0 0 1 0 7H6"/></symbol>
+    <symbol id="i-idle" viewBox="0 0 16 16"><circle cx="8" cy="8" r="6"/><path d="M5.5 8h5"/></symbol>
     <symbol id="i-zip" viewBox="0 0 16 16"><path d="M3.5 2h6L12.5 5v9h-9z"/><path d="M6.5 2v1.5H8V5H6.5v1.5H8V8M6.5 9.5h1.75v2H6.5z"/></symbol>
   </svg>`;
 }

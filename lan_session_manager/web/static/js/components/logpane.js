@@ -1,10 +1,12 @@
 /** The log of the selected task, as it is written. */
 
-import { logDownloadUrl } from "../api.js";
-import { clock, duration, shortId, spokenId, visible } from "../format.js";
+import * as api from "../api.js";
+import { clock, duration, shortId, visible } from "../format.js";
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../html.js";
 import { failureLine, hasEnded, ranFor } from "../outcomes.js";
+import { replaceHash, taskHash } from "../route.js";
 import { store } from "../store.js";
+import { spokenId } from "../spoken.js";
 import { T } from "../text.js";
 import { useStore } from "../use-store.js";
 import { useFollowing, useLog, useSpoken } from "../uselog.js";
@@ -52,6 +54,7 @@ export function LogPane({ task, lost }) {
   const onDraw = useRef(() => {});
   const waits = task.status === "queued";
   const polling = useStore((state) => state.connection.state === "polling");
+  const line = useStore((state) => state.route.line ?? 0);
   const prompt = useStore((state) => state.dash.runners.find((runner) => runner.name === task.runner)?.prompt ?? "›");
   const { list, held, facts } = useLog(task, waits, beforeDraw, onDraw);
   const { following, follow, look, keepUp, settle } = useFollowing(scroller, held);
@@ -88,6 +91,37 @@ export function LogPane({ task, lost }) {
     showHit();
   };
 
+  const showLine = async (n) => {
+    const { feed, view } = held.current;
+    follow(false);
+    if (view.aim(n)) return;
+    try {
+      const { lines } = await api.logLines(task.task_id, { line: n, most: 1 });
+      if (!lines.length || !held.current) return;
+      await feed.showAt(lines[0].after);
+    } catch (failure) {
+      // The log itself says what is amiss with it.
+      if (!(failure instanceof api.ApiError)) throw failure;
+      return;
+    }
+    if (!held.current) return;
+    follow(false); // what was on its way before may have come to the end
+    held.current.drawNow();
+    view.aim(n);
+  };
+  const goToLine = (n) => {
+    replaceHash(`${taskHash(task, "log")}:L${n}`);
+    if (n === line) showLine(n);
+  };
+  useEffect(() => {
+    if (line && facts.loaded) showLine(line);
+  }, [line, facts.loaded]);
+  // A line's number is its address.
+  const onClick = (event) => {
+    const n = event.target.classList.contains("ln") ? Number(event.target.textContent) : 0;
+    if (n) goToLine(n);
+  };
+
   const showEarlier = () => {
     follow(false);
     held.current?.feed.earlier();
@@ -99,12 +133,12 @@ export function LogPane({ task, lost }) {
   const begins = facts.start === 0;
 
   return html`
-    <${LogTools} search=${held.current?.search ?? null} onSearch=${onSearch} onStep=${onStep}
+    <${LogTools} search=${held.current?.search ?? null} onSearch=${onSearch} onStep=${onStep} onLine=${goToLine}
       following=${following && live} ended=${facts.ended || waits} lost=${lost} follow=${follow} wrap=${wrap}
-      setWrap=${setWrap} download=${waits ? null : logDownloadUrl(task.task_id)} name=${shortId(task)} />
+      setWrap=${setWrap} download=${waits ? null : api.logDownloadUrl(task.task_id)} name=${shortId(task)} />
     <div class="logwrap">
       <div class=${`log${wrap ? " log--wrap" : ""}`} tabindex="0" role="log" aria-live="off"
-        aria-label=${T.log.name(spokenId(task))} ref=${scroller} onScroll=${look}>
+        aria-label=${T.log.name(spokenId(task))} ref=${scroller} onScroll=${look} onClick=${onClick}>
         <div class="log-in">
           <ol>
             ${begins && html`<${Command} task=${task} prompt=${prompt} />`}

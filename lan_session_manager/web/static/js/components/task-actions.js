@@ -2,9 +2,10 @@
 
 import { cancel, remove, rerun } from "../actions.js";
 import { confirm } from "../dialogs.js";
-import { spokenId, visible } from "../format.js";
+import { visible } from "../format.js";
 import { useState } from "../html.js";
 import { store } from "../store.js";
+import { spokenId } from "../spoken.js";
 import { T } from "../text.js";
 
 // The row is gone with what had the focus: it goes to the row that took its place.

@@ -1,44 +1,16 @@
-/** One task in the list. The second line answers what its state asks: when, how much, why, what came out. */
+/** One task in the list. */
 
-import { clock, duration, ms, shortId, sizeMb, spokenId, visible } from "../format.js";
+import { duration, shortId, visible } from "../format.js";
 import { html, memo } from "../html.js";
-import { failureLine, hasEnded, ranFor } from "../outcomes.js";
+import { hasEnded, ranFor } from "../outcomes.js";
 import { taskHash } from "../route.js";
+import { spokenId } from "../spoken.js";
 import { T } from "../text.js";
-import { waitLine } from "../waits.js";
 import { Elapsed } from "./elapsed.js";
 import { Icon, iconForRunner } from "./icons.js";
 import { State } from "./state.js";
 import { useTaskActions } from "./task-actions.js";
-
-function completedLine(task) {
-  const peak = task.usage?.memory_peak_mb;
-  return T.meta.outputs(task.outputs_total) + (peak ? T.meta.peakOf(peak) : "");
-}
-
-function cancelledLine(task) {
-  const by = T.meta.cancelledBy[task.reason] ?? T.meta.cancelled;
-  return task.started_at ? by : by + T.meta.beforeStart;
-}
-
-function Meta({ task, max }) {
-  const line = (text, cls = "trunc") => html`<span class=${cls} title=${text}>${text}</span>`;
-  switch (task.status) {
-    case "queued":
-      return line(waitLine(task, max));
-    case "running":
-      if (task.stopping) return line(T.meta.stopping);
-      if (!task.usage) return line(T.meta.started(clock(ms(task.started_at))));
-      return html`<span class="figure">${T.meta.cpu} <span class="sub num">${duration(task.usage.cpu_s)}</span></span>
-        <span class="figure">${T.meta.peak} <span class="sub num">${sizeMb(task.usage.memory_peak_mb)}</span></span>`;
-    case "completed":
-      return line(completedLine(task));
-    case "failed":
-      return line(failureLine(task), "reason trunc");
-    default:
-      return line(cancelledLine(task));
-  }
-}
+import { Meta } from "./taskmeta.js";
 
 function Id({ task }) {
   if (task.number === null) return html`<b class="trunc"><bdi>${shortId(task)}</bdi></b>`;

@@ -57,4 +57,37 @@ export const facts = {
   canReadWhat: "/workspace (your files), /shared",
   canWrite: "Can write",
   canWriteWhat: "/workspace, and /tmp while it runs",
+  waitsTitle: "Why it waits",
+  whyWaits: {
+    slot: "All places of this machine are taken. Who has used least is next, so that nobody waits for one who asks for much.",
+    own_limit: "Each session may run so many tasks at once. This one starts when one of yours ends.",
+    memory: "As much memory as the task may use has to be free first, so that a task that starts can also end.",
+    dependency: "It starts when those have completed, and is cancelled if one of them does not.",
+    start_after: "It was asked to start no earlier.",
+    worker: "A program outside of this server takes such tasks. It starts when one has claimed it.",
+    alone: "It was asked to run beside no other task of yours.",
+    paused: "The owner of this server has paused your session. It starts once the owner lets the session go on.",
+  },
+};
+
+export const plots = {
+  title: "What it used",
+  memoryName: "Memory",
+  cpuName: "CPU",
+  over: (name) => `${name} over the time of the task`,
+  limit: (size) => `limit ${size}`,
+  at: (time, value) => `${value} at ${time}`,
+  unknown: "not known",
+  now: (value) => `${value} now`,
+  lastSeen: (value) => `${value} when last seen`,
+  memory: (peak, average, latest) => [latest, `peak ${peak}`, `average ${average}`].filter(Boolean).join(", "),
+  cpu: (peak, average, latest) =>
+    [latest, `peak ${peak}`, `average ${average} of one core`].filter(Boolean).join(", "),
+  soon: "The first figures come in a moment.",
+  tooShort: (ran) => `It ran for ${ran}: too short for a picture of what it used.`,
+  none: "What this run used was not recorded.",
+  notHere: "This machine does not count what tasks use, so there is nothing to draw.",
+  noMemory: "This machine does not count the memory of tasks.",
+  noLibrary: "The picture could not be loaded. Reload the page to try again.",
+  failed: (why) => `No picture: ${why}`,
 };

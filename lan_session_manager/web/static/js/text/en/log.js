@@ -4,7 +4,8 @@ import { count, size } from "../../format.js";
 import { plural } from "./plural.js";
 
 export const log = {
-  search: "Search the log",
+  search: "Search the log, or go to a line: a colon and its number",
+  lineHint: "Enter goes to the line",
   placeholder: "Search log",
   hits: (n, m, more) => (m ? `${count(n)} of ${count(m)}${more ? "+" : ""}` : more ? "Searching" : "No match"),
   follow: "Follow",
@@ -25,6 +26,7 @@ export const log = {
   loading: "Loading",
   behind: "More stands behind this",
   showBehind: "Show more",
+  updates: (n) => `${count(n)} updates`,
   gap: (bytes) => `${size(bytes)} left out`,
   more: (n) => `… ${plural(n, "more line", "more lines")}, see Details`,
   cut: (n) => ` … ${plural(n, "more character", "more characters")}`,

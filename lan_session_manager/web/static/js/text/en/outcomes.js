@@ -82,6 +82,7 @@ export const O = {
   },
   rerun: "Run again",
   rerunMemory: (mb) => `Run again with ${sizeMb(mb)}`,
+  rerunDisk: (mb) => `Run again with ${sizeMb(mb)} on the disk`,
   rerunTime: (s) => `Run again with ${duration(s)}`,
   edit: "Edit command",
   exitCode: (code, why) => (why ? `${count(code)}, ${why}` : count(code)),

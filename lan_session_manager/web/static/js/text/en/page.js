@@ -79,6 +79,13 @@ export const draining = {
   body: " What runs goes on to its end. New tasks are kept, and start once the server is back.",
 };
 
+export const message = {
+  from: "From the owner of this server:",
+  hide: "Hide this message",
+  paused: "The owner has paused your session.",
+  pausedBody: " What runs goes on to its end. New tasks are kept, and start once the owner lets the session go on.",
+};
+
 export const join = {
   button: "Join",
   name: "Join: show the address and QR code",
@@ -103,13 +110,6 @@ export const dialog = {
   deleteTaskBody: (title) =>
     `“${title}” leaves the list, and its log is lost. Files that it wrote to outputs/ stay in the workspace.`,
   deleteTaskButton: (id) => `Delete ${id}`,
-  deleteFile: (name) => `Delete ${name}?`,
-  deleteFileBody: (bytes) => `The file (${bytes}) is removed from the workspace. It cannot be brought back.`,
-  deleteDirBody: "The folder and everything in it is removed from the workspace. It cannot be brought back.",
-  deleteFileButton: (name) => `Delete ${name}`,
-  emptyDir: (name) => `Empty ${name}?`,
-  emptyDirBody: (bytes) => `Everything in it (${bytes}) is removed. Tasks that run now may need some of it.`,
-  emptyDirButton: (name) => `Empty ${name}`,
   replaceDraft: {
     title: "Replace what you are writing?",
     body: "The command field holds another draft. It is replaced by the command of this task.",

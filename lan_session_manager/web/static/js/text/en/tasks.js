@@ -37,6 +37,7 @@ export const waits = {
   dependencies: "Waits for other tasks of yours",
   startAfter: (time) => `Starts after ${time}`,
   worker: "Waits for a swarm worker",
+  paused: "Waits: the owner has paused your session",
   alone: "Runs alone: waits until your other tasks have ended",
   waiting: "Waiting to start",
 };
@@ -44,8 +45,9 @@ export const waits = {
 export const meta = {
   started: (time) => `Started ${time}`,
   stopping: "Stopping",
-  cpu: "CPU time",
-  peak: "Peak",
+  cpu: "CPU",
+  memory: "Mem",
+  notYet: "–",
   outputs: (n) => (n ? plural(n, "output", "outputs") : "No outputs"),
   peakOf: (mb) => `, peak ${sizeMb(mb)}`,
   cancelledBy: {
