@@ -112,6 +112,13 @@ class FileTypeError(LSMError):
     code = "content_type"
 
 
+class NoPreviewError(LSMError):
+    """A file of this kind cannot be shown safely. Download it."""
+
+    status = 415
+    code = "no_preview"
+
+
 class HandshakeError(LSMError):
     """This is no handshake of a WebSocket. Connect with a WebSocket client of version 13."""
 

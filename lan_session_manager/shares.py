@@ -45,11 +45,12 @@ class Shares:
         self.so_far: Mapping[str, float] = {}
 
     def loads(self, read: Reads, runners: Sequence[str]) -> Loads:
-        """The loads of the sessions that have used something, run something that one of `runners` runs, or have more or
-        less than the others from the owner.
+        """The loads of the sessions that have used something, run something that one of `runners` runs, are paused, or
+        have more or less than the others from the owner.
         """
         now, half_life = self._clock(), self._settings.share_half_life_s
         limits, weights = read.concurrency_of_sessions(), read.weights_of_sessions()
+        paused = read.paused_sessions()
         used = {session: decayed(used_s, now - at, half_life) for session, used_s, at in read.shares()}
         running: dict[str, int] = {}
         alone: set[str] = set()
@@ -68,7 +69,8 @@ class Shares:
                 session in alone,
                 used.get(session, 0.0),
                 weights.get(session, 1.0),
+                session in paused,
             )
-            for session in {*limits, *weights, *used}
+            for session in {*limits, *weights, *used, *paused}
         }
         return Loads(Load(usual), known)

@@ -23,12 +23,16 @@ from lan_session_manager.web import (
     routes_files,
     routes_live,
     routes_logs,
+    routes_owner,
+    routes_owner_queue,
+    routes_previews,
     routes_queue,
     routes_retention,
     routes_samples,
     routes_sessions,
     routes_system,
     routes_tasks,
+    routes_trash,
     routes_uploads,
     routes_workers,
 )
@@ -78,6 +82,8 @@ def create_app(services: Services) -> FastAPI:
         routes_logs,
         routes_samples,
         routes_files,
+        routes_previews,
+        routes_trash,
         routes_uploads,
         routes_workers,
         routes_live,
@@ -86,6 +92,8 @@ def create_app(services: Services) -> FastAPI:
     for prefix in ("/api/admin", "/admin/api"):  # with the token, and with the cookie of the admin page
         app.include_router(routes_admin.router, prefix=prefix)
         app.include_router(routes_retention.router, prefix=prefix)
+        app.include_router(routes_owner.router, prefix=prefix)
+        app.include_router(routes_owner_queue.router, prefix=prefix)
     app.state.assets = Assets()
     app.mount("/static", app.state.assets)
     add_error_handlers(app)
@@ -169,7 +177,7 @@ def _sweep_uploads(services: Services) -> Callable[[], Awaitable[None]]:
     async def sweep() -> None:
         while True:
             await asyncio.sleep(_SWEEP_UPLOADS_S)
-            await asyncio.to_thread(services.manager.workspaces.sweep)
+            await asyncio.to_thread(services.manager.workspaces.sweep, services.manager.disk_reserve)
 
     return sweep
 

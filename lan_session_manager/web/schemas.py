@@ -64,6 +64,19 @@ class SessionLimits(_Body):
     )
 
 
+class OwnerMessage(_Body):
+    """What the owner tells everybody."""
+
+    text: str = Field(min_length=1, max_length=500, description="one line of plain text")
+    for_s: float | None = Field(
+        None,
+        gt=0,
+        le=31_536_000,
+        description="seconds that it is shown; null: until it is taken back",
+        allow_inf_nan=False,
+    )
+
+
 def _moment(value: object) -> object:
     """A moment as Unix time in seconds; ISO 8601 has to say its zone. What is neither is refused."""
     if not isinstance(value, str):
@@ -213,6 +226,25 @@ class Directory(_Body):
     """A directory that is to be made."""
 
     path: str = Field(max_length=8192, min_length=1)
+
+
+class Move(_Body):
+    """A file or directory that is to have another path."""
+
+    from_: str = Field(alias="from", max_length=8192, min_length=1)
+    to: str = Field(max_length=8192, min_length=1)
+
+
+class ThrowAway(_Body):
+    """A file or directory that goes to the trash."""
+
+    path: str = Field(max_length=8192, min_length=1)
+
+
+class Restore(_Body):
+    """Where something from the trash goes, if not to where it was."""
+
+    to: str | None = Field(None, max_length=8192, min_length=1)
 
 
 class NewUpload(_Body):

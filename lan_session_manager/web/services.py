@@ -35,6 +35,7 @@ from lan_session_manager.store.records import SessionRecord, TaskRecord
 from lan_session_manager.tls.keeper import Ca, Tls
 from lan_session_manager.web.admin_login import BELOW, AdminLogins, sent_cookie
 from lan_session_manager.web.admission import Admission
+from lan_session_manager.web.checkup import Checkup
 from lan_session_manager.web.drain import Drain
 from lan_session_manager.web.peers import Peers, link_of
 from lan_session_manager.web.rates import Rates
@@ -76,6 +77,7 @@ class Services:
     drain: Drain = field(default_factory=Drain)
     local_name: LocalName = field(default_factory=LocalName)
     admin_logins: AdminLogins = field(default_factory=AdminLogins)
+    checkup: Checkup = field(default_factory=Checkup)
 
     @cached_property
     def audit(self) -> Audit:

@@ -52,9 +52,7 @@ class Chromium:
         self._expected: list[re.Pattern[str]] = []
         self._allowed: list[re.Pattern[str]] = []
         self._origins: set[str] = set()
-        self.context: BrowserContext = browser.new_context(
-            viewport={"width": width, "height": height}, locale=language
-        )
+        self.context: BrowserContext = browser.new_context(viewport={"width": width, "height": height}, locale=language)
         self.context.set_default_timeout(_PATIENCE_MS)
         self.context.on("console", self._on_console)
         self.context.on("weberror", self._on_error)

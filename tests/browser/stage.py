@@ -349,7 +349,7 @@ SCENES: tuple[Scene, ...] = (
 
 
 # Colours fade over: whoever looks or measures in the middle of it sees none of the two.
-_SETTLED = """async () => {
+SETTLED = """async () => {
     await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
     for (const one of document.getAnimations()) if (one.transitionProperty) one.finish();
 }"""
@@ -361,5 +361,5 @@ def variants(scene: Scene, page: Page) -> Iterator[tuple[tuple[int, int], str, A
         page.set_viewport_size({"width": width, "height": height})
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)
-            page.evaluate(_SETTLED)
+            page.evaluate(SETTLED)
             yield (width, height), scheme, page

@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.browser import Browsers
-from tests.browser.stage import EMPTY, PHONE, SCENES, WIDE, Scene, Stage, variants
+from tests.browser.stage import EMPTY, PHONE, SCENES, SETTLED, WIDE, Scene, Stage, variants
 
 pytestmark = [pytest.mark.browser, pytest.mark.root]
 
@@ -95,7 +95,10 @@ def test_who_wants_no_motion_sees_none(stage: Stage) -> None:
     page.set_viewport_size({"width": WIDE[0], "height": WIDE[1]})
     page.emulate_media(reduced_motion="reduce")
     expect(page.locator(".task[data-status=running]").first).to_be_visible()
-    assert page.evaluate(_MOVING) == []
+    page.evaluate(SETTLED)  # what has begun before
+    for name in ("Wrap long lines", "Cancel"):
+        page.get_by_role("button", name=name).first.hover()
+        assert page.evaluate(_MOVING) == []
     page.emulate_media(reduced_motion="no-preference")
 
 

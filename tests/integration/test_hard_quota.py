@@ -86,6 +86,32 @@ def test_usage_is_the_kernels_at_any_moment(server: Server) -> None:
         assert usage["file_count"] in (1, 2)  # with the directory, until a scan has told the two apart
 
 
+def test_what_is_deleted_stays_in_the_image_until_its_room_is_needed(server: Server) -> None:
+    with device(server, "127.0.0.36") as client:
+        workspace = "/api/workspace/127.0.0.36"
+
+        def deleted() -> list[str]:
+            return [entry["path"] for entry in client.get(f"{workspace}/trash").json()["entries"]]
+
+        client.put(f"{workspace}/files/inputs/a", content=os.urandom(8 * MB)).raise_for_status()
+        kept = client.post(f"{workspace}/trash", json={"path": "inputs/a"}).json()["id"]
+        until = time.monotonic() + 20
+        while client.get("/api/dashboard/127.0.0.36").json()["workspace_usage"]["trash_mb"] < 8:
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        assert 8 <= client.get("/api/dashboard/127.0.0.36").json()["workspace_usage"]["size_mb"] < 8.2
+        client.post(f"{workspace}/trash/{kept}/restore", json={}).raise_for_status()
+        client.post(f"{workspace}/trash", json={"path": "inputs/a"}).raise_for_status()
+        client.put(f"{workspace}/files/inputs/b", content=os.urandom(9 * MB)).raise_for_status()
+        assert deleted() == ["inputs/a"]
+        client.put(f"{workspace}/files/inputs/c", content=os.urandom(6 * MB)).raise_for_status()
+        assert deleted() == []
+        client.post(f"{workspace}/move", json={"from": "inputs/c", "to": "outputs/c"}).raise_for_status()
+        _run(client, "head -c 4500k /dev/zero > outputs/d; sync outputs/d")
+        client.post(f"{workspace}/trash", json={"path": "inputs/b"}).raise_for_status()
+        assert client.get(f"{workspace}/files/outputs/c").status_code == 200
+
+
 def test_an_upload_into_a_full_workspace_is_refused_for_its_quota_and_not_for_the_disk(server: Server) -> None:
     with device(server, "127.0.0.35") as client:
         path = "/api/workspace/127.0.0.35/files/inputs"

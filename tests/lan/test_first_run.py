@@ -72,9 +72,9 @@ def _visit(browsers: Browsers, lan: Lan, server: Server, host: Host) -> tuple[Ch
 
 
 def _upload(page: Page, *files: Path) -> None:
-    page.get_by_role("complementary").locator("input[type=file]:not([webkitdirectory])").set_input_files(files)
+    page.get_by_role("complementary").locator("input[type=file]:not([webkitdirectory], [data-upload-here])").set_input_files(files)
     for file in files:
-        link = page.get_by_role("list", name="Files").get_by_role("link", name=f"Download {file.name}")
+        link = page.get_by_role("tree", name="Files").get_by_role("link", name=f"Download {file.name}")
         expect(link).to_be_visible(timeout=_PATIENCE_MS)
 
 
@@ -244,7 +244,7 @@ def test_a_device_of_ipv6_works_as_any_other(lan: Lan, server: Server, browsers:
     expect(page.get_by_role("banner")).to_contain_text("You are fd77::10", timeout=_PATIENCE_MS)
     _run(page, "echo over six >outputs/six.txt")
     _expect_status(page, "user_v6_fd77__10_task_001", "completed")
-    link = page.get_by_role("list", name="Files").get_by_role("link", name=re.compile("six.txt"))
+    link = page.get_by_role("tree", name="Files").get_by_role("link", name=re.compile("six.txt"))
     with page.expect_download() as download:
         link.click()
     assert download.value.path().read_text() == "over six\n"

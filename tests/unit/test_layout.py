@@ -11,11 +11,11 @@ import grimp
 
 PACKAGE = "lan_session_manager"
 LEVELS = (
-    {"version", "errors", "states", "addresses", "hosts", "destinations", "settings", "repeats"},
+    {"version", "errors", "states", "addresses", "hosts", "destinations", "settings", "repeats", "samples"},
     {"store"},
     {"workspace", "logs", "sandbox", "egress", "machine", "names", "tls", "banner"},
     {"allowances", "sessions", "tasks", "activity", "schedule", "runners", "identity", "feed", "exposure"}
-    | {"audit", "connections", "requests", "batches", "queue_files", "shares", "estimate", "waits", "line"},
+    | {"audit", "connections", "requests", "batches", "queue_files", "shares", "estimate", "waits", "line", "mdns"},
     {"engine"},
     {"dispatcher", "queueing", "diskwatch", "growth", "keptlogs", "shortage", "retention", "workers"},
     {"manager"},

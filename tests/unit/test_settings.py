@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from lan_session_manager.settings import STATE_DIR, Settings, load_settings
+from lan_session_manager.settings import STATE_DIR, Settings, Source, load_settings
 
 
 @pytest.fixture
@@ -50,6 +50,21 @@ def test_a_value_that_does_not_fit_is_refused(data_dir: Path, monkeypatch: pytes
     monkeypatch.setenv("MAX_CONCURRENT_TASKS", value)
     with pytest.raises(ValidationError):
         load_settings(data_dir)
+
+
+def test_a_setting_says_where_its_value_comes_from(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (data_dir / STATE_DIR / "settings.toml").write_text("slots = 3\nLSM_LOG_MB = 7\n")
+    for name in ("LSM_SLOTS", "LSM_QUEUE_BOUND", "LSM_UPLOAD_MB"):
+        monkeypatch.setenv(name, "9")
+    settings = load_settings(data_dir, upload_mb=4)
+    assert [settings.source(name) for name in ("upload_mb", "slots", "log_mb", "queue_bound", "task_time_s")] == [
+        Source.COMMAND_LINE,
+        Source.FILE,
+        Source.FILE,
+        Source.ENVIRONMENT,
+        Source.DEFAULT,
+    ]
+    assert (settings.upload_mb, settings.slots, settings.log_mb, settings.queue_bound) == (4, 3, 7, 9)
 
 
 def test_every_setting_has_a_meaning() -> None:
