@@ -26,6 +26,7 @@ _TYPES: Mapping[str, str] = {".js": "text/javascript; charset=utf-8", ".css": "t
 _STYLE = re.compile(r'^ *<link rel="stylesheet" href="/static/([^"]+)">\n', re.MULTILINE)
 _MODULE = re.compile(r'<script type="module" src="/static/([^"]+)">')
 _ADDRESS = re.compile(r'(?<=[("])/static/')
+_CSS_COMMENT = re.compile(rb"/\*.*?\*/\n?|^[ \t]+", re.DOTALL | re.MULTILINE)  # and what indents: it only travels
 _PAGES = ("index", "admin")
 _WORDS = "js/text/{}/{}.js"
 
@@ -57,7 +58,8 @@ class Assets:
         sources = {name: content.decode() for name, content in read.items() if name.endswith(".js")}
         made: dict[str, bytes] = {}
         for name, html in pages.items():
-            made[f"css/{name}-page.css"] = b"".join(read[style] for style in _STYLE.findall(html))
+            styles = b"".join(read[style] for style in _STYLE.findall(html))
+            made[f"css/{name}-page.css"] = _CSS_COMMENT.sub(b"", styles)
             *early, main = _MODULE.findall(html)
             made[main] = joined(main, sources, frozenset(early)).encode()
             for language in self.languages:

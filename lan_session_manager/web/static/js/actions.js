@@ -3,6 +3,7 @@
 import * as api from "./api.js";
 import { enrol, isStillSame } from "./device.js";
 import { titleOf, visible } from "./format.js";
+import { loadOlder, search } from "./listing.js";
 import { createLive } from "./live.js";
 import { PHONE } from "./phone.js";
 import { goTo, parseRoute, taskHash, taskKey } from "./route.js";
@@ -93,7 +94,8 @@ export async function start(again = false) {
 
 function firstChoice(state) {
   const tasks = state.order.map((id) => state.tasks.get(id));
-  const asked = tasks.find((task) => taskKey(task) === state.route.key);
+  // Also one that only a search has found.
+  const asked = [...state.tasks.values()].find((task) => taskKey(task) === state.route.key);
   return (asked ?? tasks.find((task) => task.status === "running") ?? tasks[0])?.task_id ?? null;
 }
 
@@ -108,9 +110,10 @@ export function followRoute() {
 /**
  * What does not succeed is told above the tasks.
  * @param {() => Promise<any>} work
+ * @param {boolean} [anew] whether what was told before has been read by now
  */
-export async function attempt(work) {
-  store.set({ notice: null });
+export async function attempt(work, anew = true) {
+  if (anew) store.set({ notice: null });
   try {
     return await work();
   } catch (error) {
@@ -170,4 +173,34 @@ export const remove = (id) =>
     await api.deleteTask(id);
     store.set(applyDeleted(store.get(), id));
     if (PHONE.matches) goTo("#tasks");
+  });
+
+const BULK = 500; // tasks of one request
+
+/** The next older tasks of the list. */
+export const older = () => attempt(() => loadOlder(store), false);
+
+/** Looks for tasks, also among those that are not loaded. @param {string} words */
+export const find = (words) => attempt(() => search(store, words.trim().toLowerCase()));
+
+/** One for which it cannot be done stops no other. @param {"cancel" | "rerun" | "delete"} action @param {string[]} ids */
+export const bulk = (action, ids) =>
+  attempt(async () => {
+    const refused = [];
+    for (let at = 0; at < ids.length; at += BULK) {
+      const answer = await api.bulk(action, ids.slice(at, at + BULK));
+      refused.push(...answer.refused);
+      if (action === "delete") for (const { task_id: id } of answer.done) store.set(applyDeleted(store.get(), id));
+    }
+    if (refused.length) store.set({ notice: T.tasks.refused(refused.length, refused[0].error) });
+  });
+
+const HIGHEST = 100; // priority
+
+/** Before all others of this session that wait. @param {string} id */
+export const runNext = (id) =>
+  attempt(async () => {
+    const waiting = [...store.get().tasks.values()].filter((task) => task.status === "queued" && task.task_id !== id);
+    const priority = Math.min(HIGHEST, Math.max(0, ...waiting.map((task) => task.priority)) + 1);
+    store.set(applyTask(store.get(), await api.changeTask(id, { priority })));
   });

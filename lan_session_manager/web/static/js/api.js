@@ -113,6 +113,10 @@ export const taskSamples = (id) => getJson(`${taskUrl(id)}/samples`);
 export const taskOutputs = (id) => getJson(`${taskUrl(id)}/outputs`);
 export const dashboard = (ip) => getJson(`/api/dashboard/${encodeURIComponent(ip)}`, { timeoutMs: 8000 });
 export const submitTask = (body) => send("POST", "/api/task/submit", body);
+/** @param {{before?: string, most: number, q?: string}} wanted */
+export const tasksPage = (wanted) => getJson(`/api/tasks?${new URLSearchParams(wanted)}`);
+export const bulk = (action, ids) => send("POST", "/api/tasks/bulk", { action, task_ids: ids });
+export const changeTask = (id, changes) => send("PATCH", taskUrl(id), changes);
 export const cancelTask = (id) => send("POST", `${taskUrl(id)}/cancel`);
 export const rerunTask = (id, changes) => send("POST", `${taskUrl(id)}/rerun`, changes);
 export const deleteTask = (id) => send("DELETE", taskUrl(id));

@@ -2,7 +2,7 @@
 
 import { createStore } from "./store.js";
 
-/** `shown`: {kind: "confirm" | "preview" | "trash" | "carry" | "claim" | "token", …} or null. */
+/** `shown`: {kind: "confirm" | "preview" | "trash" | "carry" | "claim" | "token" | "keys", …} or null. */
 export const dialogs = createStore({ shown: null });
 
 /**
@@ -18,7 +18,7 @@ export function preview(file) {
   dialogs.set({ shown: { kind: "preview", file } });
 }
 
-/** @param {{kind: "trash" | "carry" | "claim" | "token", secret?: string}} shown `secret`: of a link, to claim a session with */
+/** @param {{kind: "trash" | "carry" | "claim" | "token" | "keys", secret?: string}} shown `secret`: of a link, to claim a session with */
 export function show(shown) {
   dialogs.set({ shown });
 }

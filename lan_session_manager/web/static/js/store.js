@@ -1,6 +1,7 @@
 /** The state of the page, and what news of the server change in it. The `apply…` functions are pure. */
 
 import { ms, shortId } from "./format.js";
+import { listed, withDashboard } from "./listing.js";
 import { T } from "./text.js";
 
 const TOLD = 200;
@@ -23,7 +24,12 @@ function initialState() {
     startedAt: "", // of the server: another value means that event ids begin anew
     dash: null,
     tasks: new Map(),
-    order: [], // task ids, newest first
+    order: [], // task ids, newest first, without a gap
+    horizon: null, // the oldest of them, if there are older ones
+    more: false,
+    find: "", // what is searched for in the list, in lower case
+    finding: false,
+    picked: null, // ids that are chosen for one action, or null
     selectedId: null,
     route: { view: "tasks", key: null, tab: null },
     filter: "all",
@@ -55,11 +61,6 @@ export function createStore(initial) {
 
 export const store = createStore(initialState());
 
-// Tasks of one moment stay in the order of their numbers.
-const newer = (a, b) => ms(b.created_at) - ms(a.created_at) || b.number - a.number;
-
-const byNewest = (tasks) => [...tasks.values()].sort(newer).map((task) => task.task_id);
-
 function skewFrom(state, timestamp, now) {
   const skew = ms(timestamp) - now;
   // Small differences are the network's: following them would make every stopwatch stutter.
@@ -78,13 +79,15 @@ export function applyDashboard(state, data, now) {
     state.startedAt === dash.server.started_at && state.dash?.session.session_id === dash.session.session_id;
   const common = { lastData: now, skew: skewFrom(state, dash.server.timestamp, now) };
   if (sameServer && dash.event_id < state.eventId) return common;
-  const tasks = new Map(list.map((task) => [task.task_id, task]));
+  const { tasks, horizon, more } = withDashboard(sameServer ? state : initialState(), list);
   const selectedId = tasks.has(state.selectedId) ? state.selectedId : null;
   return {
     ...common,
     dash,
     tasks,
-    order: byNewest(tasks),
+    horizon,
+    more,
+    order: listed(tasks, horizon),
     eventId: dash.event_id,
     startedAt: dash.server.started_at,
     selectedId,
@@ -105,7 +108,7 @@ export function applyTask(state, task) {
 function withTask(state, task) {
   const isNew = !state.tasks.has(task.task_id);
   const tasks = new Map(state.tasks).set(task.task_id, task);
-  return isNew ? { tasks, order: byNewest(tasks) } : { tasks };
+  return isNew ? { tasks, order: listed(tasks, state.horizon) } : { tasks };
 }
 
 /** @param {any} state @param {string} id @returns {object | null} the neighbour is selected in its place */
@@ -113,10 +116,11 @@ export function applyDeleted(state, id) {
   if (!state.tasks.has(id)) return null;
   const tasks = new Map(state.tasks);
   tasks.delete(id);
+  const picked = state.picked && new Set([...state.picked].filter((other) => other !== id));
   const order = state.order.filter((other) => other !== id);
   const at = state.order.indexOf(id);
   const selectedId = state.selectedId === id ? (order[Math.min(at, order.length - 1)] ?? null) : state.selectedId;
-  return { tasks, order, selectedId };
+  return { tasks, order, selectedId, picked };
 }
 
 function applyActivity(state, message) {

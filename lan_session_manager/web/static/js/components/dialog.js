@@ -5,10 +5,11 @@ import { html, useLayoutEffect, useRef } from "../html.js";
 import { T } from "../text.js";
 import { useStore } from "../use-store.js";
 import { Carry, Claim, Token } from "./carry.js";
+import { Keys } from "./keys.js";
 import { Look } from "./look.js";
 import { Trash } from "./trash.js";
 
-const KINDS = { confirm: Confirm, preview: Look, trash: Trash, carry: Carry, claim: Claim, token: Token };
+const KINDS = { confirm: Confirm, preview: Look, trash: Trash, carry: Carry, claim: Claim, token: Token, keys: Keys };
 
 function Confirm({ title, body, button, keep = T.dialog.keep }) {
   return html`<div class="dialog-body"><h2 id="h-dialog">${title}</h2><p>${body}</p></div>

@@ -15,6 +15,7 @@ export function IconSheet() {
     <symbol id="i-down" viewBox="0 0 16 16"><path d="m4.5 6.25 3.5 3.5 3.5-3.5"/></symbol>
     <symbol id="i-failed" viewBox="0 0 16 16"><path d="M5.6 2h4.8L14 5.6v4.8L10.4 14H5.6L2 10.4V5.6z"/><path d="m6 6 4 4m0-4-4 4"/></symbol>
     <symbol id="i-file" viewBox="0 0 16 16"><path d="M3.5 2h5.75L12.5 5.25V14h-9z"/><path d="M9 2v3.5h3.5"/></symbol>
+    <symbol id="i-first" viewBox="0 0 16 16"><path d="M3 2.75h10M8 13.5v-8M4.75 8.75 8 5.5l3.25 3.25"/></symbol>
     <symbol id="i-follow" viewBox="0 0 16 16"><path d="M3 2.75h10M8 5.5v8M4.75 10.25 8 13.5l3.25-3.25"/></symbol>
     <symbol id="i-img" viewBox="0 0 16 16"><rect x="2.5" y="3" width="11" height="10" rx="1"/><path d="m2.5 11 3.25-3 2.5 2.25L10.5 8l3 3"/><circle cx="6" cy="5.9" r=".6"/></symbol>
     <symbol id="i-key" viewBox="0 0 16 16"><circle cx="5" cy="8" r="2.75"/><path d="M7.75 8h6v2.5M11 8v2"/></symbol>

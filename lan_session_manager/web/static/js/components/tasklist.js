@@ -1,11 +1,19 @@
-/** My tasks: filters with counts, and the rows, newest first. */
+/** My tasks: a search, filters with counts, and the rows, newest first. */
 
-import { html, useMemo, useRef } from "../html.js";
+import { cancel, find, older, rerun } from "../actions.js";
+import { show } from "../dialogs.js";
+import { html, useEffect, useMemo, useRef } from "../html.js";
+import { fits } from "../listing.js";
+import { hasEnded } from "../outcomes.js";
 import { store } from "../store.js";
 import { T } from "../text.js";
 import { useStore } from "../use-store.js";
+import { BulkBar } from "./bulkbar.js";
+import { Icon } from "./icons.js";
+import { Rows } from "./rows.js";
 import { StaleTag } from "./state.js";
-import { TaskRow } from "./taskrow.js";
+
+const SEARCH_AFTER_MS = 200;
 
 const FILTERS = {
   all: () => true,
@@ -14,53 +22,121 @@ const FILTERS = {
   done: (task) => task.status === "completed" || task.status === "cancelled",
   failed: (task) => task.status === "failed",
 };
+const ACTIVE = ["running", "queued"]; // all of these are always known
 
-function Filters({ tasks, chosen }) {
+function Filters({ tasks, chosen, more }) {
   return html`<div class="tabs" role="group" aria-label=${T.tasks.filterName}>
     ${Object.entries(FILTERS).map(([name, test]) => html`<button type="button" key=${name}
       aria-pressed=${name === chosen}
       onClick=${() => store.set({ filter: name })}>${T.tasks.filters[name]} <span
-        class="n">${tasks.filter(test).length}</span></button>`)}
+        class="n">${T.tasks.counted(tasks.filter(test).length, more && !ACTIVE.includes(name))}</span></button>`)}
   </div>`;
 }
 
-const STEPS = { ArrowDown: 1, ArrowUp: -1, Home: -Infinity, End: Infinity };
+function Finder({ field }) {
+  const timer = useRef(0);
+  const onInput = (event) => {
+    const words = event.target.value;
+    clearTimeout(timer.current);
+    timer.current = setTimeout(() => find(words), SEARCH_AFTER_MS);
+  };
+  const onKeyDown = (event) => {
+    if (event.key !== "Escape" || !event.target.value) return;
+    event.target.value = "";
+    find("");
+  };
+  return html`<label class="finder"><${Icon} name="search" /><span class="sr">${T.tasks.search}</span>
+    <input type="search" ref=${field} placeholder=${T.tasks.searchHint} onInput=${onInput} onKeyDown=${onKeyDown} /></label>`;
+}
 
-function moveFocus(event, list) {
-  const step = STEPS[event.key];
-  if (step === undefined || event.ctrlKey || event.metaKey || event.altKey) return;
-  const links = [...list.querySelectorAll(".task-open")];
-  const at = links.findIndex((link) => link.closest(".task").contains(document.activeElement));
-  if (at < 0) return;
+const isTyping = (node) => node.closest("input, textarea, select, [contenteditable], dialog");
+
+// Two keys work everywhere but in a field; the others only where the focus is in the list.
+function usePageKeys(field) {
+  useEffect(() => {
+    const onKey = (event) => {
+      if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
+      if (event.key === "?") show({ kind: "keys" });
+      else if (event.key === "/") field.current?.focus();
+      else return;
+      event.preventDefault();
+    };
+    addEventListener("keydown", onKey);
+    return () => removeEventListener("keydown", onKey);
+  }, []);
+}
+
+function onKey(event, task) {
+  const done = {
+    x: () => pick(task.task_id, event.shiftKey),
+    c: () => !hasEnded(task) && !task.stopping && cancel(task.task_id),
+    r: () => task.number !== null && rerun(task.task_id),
+    n: () => document.getElementById("command")?.focus(),
+    Escape: () => store.set({ picked: null }),
+  }[event.key];
+  if (!done || store.get().connection.lost) return;
   event.preventDefault();
-  links[Math.min(links.length - 1, Math.max(0, at + step))].focus();
+  done();
+}
+
+let last = null; // where a range begins
+
+/** @param {string} id @param {boolean} isRange from the last one on @param {boolean} [only] chosen, never let go */
+function pick(id, isRange, only = false) {
+  const picked = new Set(store.get().picked ?? []);
+  const { order } = store.get();
+  const [a, b] = [order.indexOf(last), order.indexOf(id)];
+  if (isRange && a >= 0 && b >= 0) for (const one of order.slice(Math.min(a, b), Math.max(a, b) + 1)) picked.add(one);
+  else if (picked.has(id) && !only) picked.delete(id);
+  else picked.add(id);
+  last = id;
+  store.set({ picked });
 }
 
 /** The left pane. */
 export function TaskList() {
-  const byId = useStore((state) => state.tasks);
-  const order = useStore((state) => state.order);
-  const filter = useStore((state) => state.filter);
-  const selectedId = useStore((state) => state.selectedId);
+  const { byId, order, filter, find: words, finding, more, picked, selectedId } = useStore((state) => ({
+    byId: state.tasks,
+    order: state.order,
+    filter: state.filter,
+    find: state.find,
+    finding: state.finding,
+    more: state.more,
+    picked: state.picked,
+    selectedId: state.selectedId,
+  }));
   const lost = useStore((state) => state.connection.lost);
   const max = useStore((state) => state.dash.permissions.max_concurrent_tasks);
-  const list = useRef(null);
-  const tasks = useMemo(() => order.map((id) => byId.get(id)), [byId, order]);
-  const shown = tasks.filter(FILTERS[filter]);
+  const field = useRef(null);
+  usePageKeys(field);
+  const tasks = useMemo(() => {
+    if (!words) return order.map((id) => byId.get(id));
+    return [...byId.values()].filter((task) => fits(task, words)).sort((a, b) => (a.created_at < b.created_at ? 1 : -1));
+  }, [byId, order, words]);
+  const ids = useMemo(() => tasks.filter(FILTERS[filter]).map((task) => task.task_id), [tasks, filter]);
+  const older_ = !words && more;
+  useEffect(() => {
+    if (!ids.length && older_) older(); // the filter may fit older ones
+  }, [ids.length, older_, byId]);
 
   return html`<section class=${`tasks${lost ? " is-stale" : ""}`} id="pane-tasks" tabindex="-1"
     aria-labelledby="h-tasks">
     <div class="tasks-head">
       <div class="sec-head"><h2 id="h-tasks">${T.tasks.title}</h2><${StaleTag} /><span class="grow"></span>
-        <span class="fine phone-hide">${T.tasks.order}</span></div>
-      <${Filters} tasks=${tasks} chosen=${filter} />
+        <${Finder} field=${field} />
+        <button class="btn btn--quiet" type="button" aria-pressed=${picked !== null}
+          onClick=${() => store.set({ picked: picked ? null : new Set() })}>${T.tasks.choosing}</button>
+        <button class="ib phone-hide" type="button" aria-label=${T.keys.title} title=${T.keys.title}
+          onClick=${() => show({ kind: "keys" })}><span aria-hidden="true">?</span></button></div>
+      ${picked ? html`<${BulkBar} ids=${ids} byId=${byId} picked=${picked} lost=${lost} />`
+        : html`<${Filters} tasks=${tasks} chosen=${filter} more=${more} />`}
     </div>
-    ${shown.length
-      ? html`<ul class="tasks-list" ref=${list} onKeyDown=${(event) => moveFocus(event, list.current)}>
-          ${shown.map((task) => html`<${TaskRow} key=${task.task_id} task=${task} current=${task.task_id === selectedId}
-            lost=${lost} max=${max} />`)}
-        </ul>`
-      : html`<div class="tasks-list"><p class="nothing">${T.tasks.empty[filter]} <button class="linkbtn" type="button"
-        onClick=${() => store.set({ filter: "all" })}>${T.tasks.showAll}</button></p></div>`}
+    ${ids.length
+      ? html`<div class=${`tasks-list${picked ? " is-picking" : ""}`}><${Rows} ids=${ids} byId=${byId} selectedId=${selectedId}
+          picked=${picked} lost=${lost} max=${max} onPick=${pick} onKey=${onKey} onNearEnd=${() => older_ && older()} /></div>`
+      : html`<div class="tasks-list"><p class="nothing">${
+          finding || older_ ? T.tasks.looking : words ? T.tasks.noneFound : T.tasks.empty[filter]
+        } ${!words && html`<button class="linkbtn" type="button"
+          onClick=${() => store.set({ filter: "all" })}>${T.tasks.showAll}</button>`}</p></div>`}
   </section>`;
 }

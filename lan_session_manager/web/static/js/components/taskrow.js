@@ -1,5 +1,6 @@
 /** One task in the list. */
 
+import { runNext } from "../actions.js";
 import { duration, shortId, visible } from "../format.js";
 import { html, memo } from "../html.js";
 import { hasEnded, ranFor } from "../outcomes.js";
@@ -28,8 +29,12 @@ function Action({ icon, name, main, disabled, onClick }) {
     disabled=${disabled} onClick=${onClick}><${Icon} name=${icon} /></button>`;
 }
 
-/** @param {{task: import("../types.js").Task, current: boolean, lost: boolean, max: number}} props */
-export const TaskRow = memo(({ task, current, lost, max }) => {
+/**
+ * @param {{task: import("../types.js").Task, current: boolean, lost: boolean, max: number, top: number, place: number,
+ *   of: number, picked: boolean | null, onPick: (id: string, isRange: boolean) => void}} props `top`: where it stands, in
+ *   pixels; `picked`: whether it is chosen, null where nothing is to be
+ */
+export const TaskRow = memo(({ task, current, lost, max, top, place, of, picked, onPick }) => {
   const actions = useTaskActions(task);
   const id = spokenId(task);
   const title = visible(task.description) || shortId(task);
@@ -41,8 +46,12 @@ export const TaskRow = memo(({ task, current, lost, max }) => {
   const again = (main) => task.number !== null && html`<${Action} icon="retry" main=${main} name=${T.tasks.rerun(id)} disabled=${off}
     onClick=${() => actions.rerun()} />`;
   const remove = html`<${Action} icon="trash" name=${T.tasks.remove(id)} disabled=${off} onClick=${actions.remove} />`;
+  const first = task.queue_position > 1 && html`<${Action} icon="first" name=${T.tasks.first(id)} disabled=${off}
+    onClick=${() => runNext(task.task_id)} />`;
   return html`<li class="task" data-id=${task.task_id} data-status=${task.status}
-    aria-current=${current ? "true" : undefined}>
+    aria-current=${current ? "true" : undefined} aria-posinset=${place} aria-setsize=${of} style=${{ top: `${top}px` }}>
+    ${picked !== null && html`<input class="pick" type="checkbox" checked=${picked} aria-label=${T.tasks.choose1(id)}
+      onClick=${(event) => onPick(task.task_id, event.shiftKey)} />`}
     <span class="line1"><${State} status=${task.status} lost=${lost} /></span>
     <span class="desc trunc"><a class="task-open" href=${taskHash(task)} title=${title}>
       <bdi>${title}</bdi></a></span>
@@ -52,7 +61,7 @@ export const TaskRow = memo(({ task, current, lost, max }) => {
     <span class="meta"><${Meta} task=${task} max=${max} /></span>
     <span class="acts">
       ${task.status === "running" && [cancel, again(false)]}
-      ${task.status === "queued" && [cancel, remove]}
+      ${task.status === "queued" && [first, cancel, remove]}
       ${hasEnded(task) && [again(true), remove]}
     </span>
   </li>`;

@@ -8,7 +8,7 @@ import { outputs } from "./outputs.js";
 import { page, who, health, connection, ending, draining, message, join, dialog, errors } from "./page.js";
 import { start } from "./start.js";
 import { network, swarm } from "./swarm.js";
-import { tasks, waits, meta } from "./tasks.js";
+import { tasks, keys, waits, meta } from "./tasks.js";
 import { workspace, trash, upload } from "./workspace.js";
 
 export { O, SIGNALS } from "./outcomes.js";
@@ -42,6 +42,7 @@ export const T = {
   start,
   composer,
   tasks,
+  keys,
   waits,
   meta,
   detail,

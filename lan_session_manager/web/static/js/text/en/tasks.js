@@ -5,7 +5,28 @@ import { plural } from "./plural.js";
 
 export const tasks = {
   title: "My tasks",
-  order: "Newest first",
+  search: "Search your tasks",
+  searchHint: "Search tasks",
+  looking: "Looking through older tasks…",
+  noneFound: "No task has that in its title, id or command.",
+  counted: (n, more) => `${count(n)}${more ? "+" : ""}`,
+  choosing: "Select",
+  choose1: (id) => `Select ${id}`,
+  chosen: (n) => `${count(n)} selected`,
+  chooseAll: (n) => `Select all ${count(n)}`,
+  chooseNone: "End selecting",
+  many: {
+    cancel: (n) => `Cancel ${count(n)}`,
+    rerun: (n) => `Run ${count(n)} again`,
+    delete: (n) => `Delete ${count(n)}`,
+  },
+  deleteMany: (n) => ({
+    title: `Delete ${plural(n, "task", "tasks")}?`,
+    body: "They leave the list, and their logs are lost. Files that they wrote to outputs/ stay in the workspace.",
+    button: `Delete ${plural(n, "task", "tasks")}`,
+  }),
+  refused: (n, why) => `For ${plural(n, "task", "tasks")} it could not be done: ${why}`,
+  first: (id) => `Run ${id} next`,
   filterName: "Filter tasks",
   filters: { all: "All", running: "Running", queued: "Queued", done: "Done", failed: "Failed" },
   empty: {
@@ -23,6 +44,23 @@ export const tasks = {
   rerunShort: "Run again",
   removeShort: "Delete",
   choose: "Choose a task to see its log.",
+};
+
+export const keys = {
+  title: "Keys",
+  where: "The first two work everywhere but in a field, the others while the focus is in the list of tasks.",
+  all: [
+    ["?", "Show this"],
+    ["/", "Search tasks"],
+    ["j k ↓ ↑", "Next, previous task"],
+    ["Home End", "First, last task"],
+    ["Enter", "Open the task"],
+    ["x", "Select or leave out; with Shift all from the last one on"],
+    ["c", "Cancel"],
+    ["r", "Run again"],
+    ["n", "Write a new task"],
+    ["Esc", "End selecting"],
+  ],
 };
 
 export const waits = {
@@ -54,6 +92,7 @@ export const meta = {
     cancelled_by_user: "Cancelled by you",
     cancelled_by_admin: "Cancelled by the owner of this server",
     session_ended: "Stopped: the session ended",
+    dependency_failed: "Cancelled: a task that it waited for did not complete",
   },
   cancelled: "Cancelled",
   beforeStart: " before it started",
