@@ -72,7 +72,8 @@ def _visit(browsers: Browsers, lan: Lan, server: Server, host: Host) -> tuple[Ch
 
 
 def _upload(page: Page, *files: Path) -> None:
-    page.get_by_role("complementary").locator("input[type=file]:not([webkitdirectory], [data-upload-here])").set_input_files(files)
+    field = "input[type=file]:not([webkitdirectory], [data-upload-here])"
+    page.get_by_role("complementary").locator(field).set_input_files(files)
     for file in files:
         link = page.get_by_role("tree", name="Files").get_by_role("link", name=f"Download {file.name}")
         expect(link).to_be_visible(timeout=_PATIENCE_MS)
