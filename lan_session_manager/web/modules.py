@@ -3,7 +3,7 @@
 The sources stay what they are, and this runs when the server starts: there is no build. It knows the few forms of
 `import` and `export` that js/ and the libraries have (a test holds them to that), and copies everything else. Each
 module becomes a function that runs at once, after those that it imports; what it exports is the object it gives.
-Comments stay behind.
+Comments stay behind, and what indents the views.
 """
 
 import re
@@ -30,6 +30,7 @@ _LISTED_LAST = re.compile(r"(?<=[;}])export\{(?P<names>[^}]*)\};?\s*$")
 _DEFAULT = re.compile(r"\bexport default (?=function|\w+;)")
 # Comments have lines of their own, as everywhere in js/; they are a fifth of what would travel.
 _COMMENT = re.compile(r"^[ \t]*(?://.*|/\*[\s\S]*?\*/[ \t]*)\n", re.MULTILINE)
+_INDENTATION = re.compile(r"^[ \t]+", re.MULTILINE)
 _WAITS = re.compile(r"^(?:const .* = )?await ", re.MULTILINE)
 _LEFT = re.compile(r"^(?:import\s*[\"'{*]|import\b.*\bfrom\s*[\"']|export\b)", re.MULTILINE)
 
@@ -116,7 +117,10 @@ def _block(module: str, source: str, names: Mapping[str, str], entry: str) -> st
         quote = match["quote"]
         return f"{match['before']}import({quote}{_from(entry, beside(module, match['path']))}{quote})"
 
-    body = _IMPORT.sub(note_import, _COMMENT.sub("", source))
+    body = _COMMENT.sub("", source)
+    if "/components/" in module:  # between the tags of a template it means nothing
+        body = _INDENTATION.sub("", body)
+    body = _IMPORT.sub(note_import, body)
     body = _LISTED.sub(note_passed_on, body)
     body = _LISTED_LAST.sub("", body)
     body = _DECLARED.sub(lambda match: match["kept"], body)

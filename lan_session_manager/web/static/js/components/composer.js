@@ -12,6 +12,7 @@ import {
   runnerOf,
   sendDraft,
 } from "../draft.js";
+import { History } from "../history.js";
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../html.js";
 import { quoted } from "../quoting.js";
 import { runningCount } from "../store.js";
@@ -35,16 +36,25 @@ function Runners({ runners, chosen }) {
   </span>`;
 }
 
+// A picture from the clipboard has no name of its own, and the next one would have the same.
+function named(file) {
+  if (!/^image\.\w+$/.test(file.name)) return file;
+  const now = new Date().toISOString().slice(0, 19).replace(/\D/g, "-");
+  return new File([file], `pasted-${now}.${file.name.split(".").pop()}`, { type: file.type });
+}
+
 function Slots({ lost, waiting }) {
   const running = useStore(runningCount);
   const max = useStore((state) => state.dash.permissions.max_concurrent_tasks);
+  const held = useStore(({ dash }) => (dash.paused ? "paused" : dash.swarm_health.draining ? "draining" : ""));
   if (lost) return html`<span class="slots">${T.composer.draftKept}</span>`;
   if (waiting) return html`<span class="slots">${T.composer.uploading}</span>`;
   const length = max <= MAX_CELLS ? max : 0;
   const cells = Array.from({ length }, (_, i) => html`<b class=${i < running ? "on" : ""}></b>`);
   return html`<span class="slots" title=${T.composer.slotsTitle(max)}>
     ${cells.length > 0 && html`<i aria-hidden="true">${cells}</i>`}
-    <span><b class="strong">${running}</b>${T.composer.running(max)}${running >= max ? T.composer.willQueue : ""}</span>
+    <span><b class="strong">${running}</b>${T.composer.running(max)}${
+      held ? T.composer[held] : running >= max ? T.composer.willQueue : ""}</span>
   </span>`;
 }
 
@@ -72,6 +82,7 @@ export function Composer() {
   const [open, setOpen] = useState(false);
   const form = useRef(null);
   const picker = useRef(null);
+  const past = useRef(new History());
   const field = useGrowing(written.command, open);
   const [over, handlers] = useDragOver({ attached: true });
 
@@ -90,10 +101,24 @@ export function Composer() {
   }, []);
 
   const onKeyDown = (event) => {
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+    const { key, target: node } = event;
+    if (key === "Enter" && (event.ctrlKey || event.metaKey)) {
       event.preventDefault();
       sendDraft();
+    } else if (key === "ArrowUp" || key === "ArrowDown") {
+      if (event.shiftKey || event.ctrlKey || event.altKey || event.metaKey || node.selectionStart !== node.selectionEnd) return;
+      const beyond = key === "ArrowUp" ? node.value.slice(0, node.selectionStart) : node.value.slice(node.selectionEnd);
+      const found = beyond.includes("\n") ? null : past.current.go(key === "ArrowUp" ? 1 : -1, written);
+      if (!found) return;
+      event.preventDefault();
+      edit(found);
     }
+  };
+  const onPaste = (event) => {
+    const files = [...event.clipboardData.files];
+    if (!files.length || lost) return;
+    event.preventDefault();
+    upload(files.map(named), { attached: true });
   };
   const insert = (path) => {
     const node = field.current;
@@ -121,7 +146,7 @@ export function Composer() {
         <textarea id="command" rows="1" ref=${field} aria-label=${T.composer.field} spellcheck="false"
           autocapitalize="off" autocomplete="off" aria-describedby="composer-problem"
           placeholder=${T.composer.hints[runner] ?? T.composer.hints.other} value=${written.command}
-          onInput=${(event) => edit({ command: event.target.value })} onKeyDown=${onKeyDown}></textarea>
+          onInput=${(event) => edit({ command: event.target.value })} onKeyDown=${onKeyDown} onPaste=${onPaste}></textarea>
         <button class="btn btn--primary run-in phone-only" type="submit" aria-label=${T.composer.run}
           disabled=${!ready}><${Icon} name="play" /></button>
       </div>

@@ -32,6 +32,8 @@ export const composer = {
   running: (max) => ` von ${count(max)} ${max === 1 ? "läuft" : "laufen"}`,
   slotsTitle: (max) => `Du darfst ${plural(max, "Aufgabe", "Aufgaben")} zugleich ausführen`,
   willQueue: ", diese wird warten",
+  paused: ", vom Betreiber angehalten: diese wartet",
+  draining: ", der Server hält gleich an: diese wartet",
   draftKept: "Entwurf behalten",
   nothing: "Es gibt noch nichts zu starten: schreibe zuerst einen Befehl.",
   uploading: "Lädt zuerst hoch",

@@ -30,6 +30,8 @@ export const composer = {
   running: (max) => ` of ${count(max)} running`,
   slotsTitle: (max) => `You may run ${plural(max, "task", "tasks")} at once`,
   willQueue: ", this one will queue",
+  paused: ", paused by the owner: this one will wait",
+  draining: ", the server is about to stop: this one will wait",
   draftKept: "Draft kept",
   nothing: "There is nothing to run yet: type a command first.",
   uploading: "Uploading first",
