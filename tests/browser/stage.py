@@ -233,6 +233,7 @@ class Scene:
 def _dashboard(stage: Stage) -> Page:
     page = stage.show(f"#{stage.task('running')}")
     expect(page.get_by_role("log")).to_contain_text("epoch  12")
+    expect(page.locator("#pane-files")).to_contain_text("sales.csv")
     return page
 
 
@@ -268,6 +269,20 @@ def _composing(stage: Stage) -> Page:
     page = stage.show("#tasks")
     page.get_by_role("textbox", name="Command").click()
     page.get_by_role("button", name=re.compile("^Options")).click()
+    return page
+
+
+def _choosing(stage: Stage) -> Page:
+    page = stage.show("#tasks")
+    page.get_by_role("button", name="Select", exact=True).click()
+    for box in page.locator(".task .pick").all()[2:6]:
+        box.click()
+    return page
+
+
+def _keys(stage: Stage) -> Page:
+    page = _dashboard(stage)
+    page.get_by_role("button", name="Keys").click()
     return page
 
 
@@ -314,6 +329,12 @@ def _admin(fragment: str = "") -> Callable[[Stage], Page]:
     return show
 
 
+def _health(stage: Stage) -> Page:
+    page = _admin("#health")(stage)
+    expect(page.get_by_text("Checked", exact=False).first).to_be_visible(timeout=60_000)
+    return page
+
+
 def _login(stage: Stage) -> Page:
     page = stage.chromium.open(f"{stage.url}admin")
     expect(page.get_by_label("Admin token")).to_be_visible()
@@ -343,6 +364,11 @@ SCENES: tuple[Scene, ...] = (
     Scene("polling", _polling, (WIDE,)),
     Scene("admin-login", _login, (WIDE, PHONE)),
     Scene("admin", _admin(), (WIDE, TABLET, PHONE)),
+    Scene("admin-queue", _admin("#queue")),
+    Scene("admin-health", _health),
+    Scene("admin-settings", _admin("#settings")),
+    Scene("choosing", _choosing, (WIDE, PHONE)),
+    Scene("keys", _keys, (WIDE,)),
     Scene("draining", _draining, (WIDE, PHONE)),
     Scene("offline", _offline, (WIDE, PHONE)),
 )
@@ -351,7 +377,8 @@ SCENES: tuple[Scene, ...] = (
 # Colours fade over: whoever looks or measures in the middle of it sees none of the two.
 SETTLED = """async () => {
     await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
-    for (const one of document.getAnimations()) if (one.transitionProperty) one.finish();
+    for (const one of document.getAnimations())
+        if (one.effect.getComputedTiming().iterations !== Infinity) one.finish();
 }"""
 
 

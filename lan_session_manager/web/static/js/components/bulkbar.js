@@ -10,8 +10,15 @@ import { Icon } from "./icons.js";
 
 const close = () => store.set({ picked: null });
 
-/** @param {{ids: string[], byId: Map<string, import("../types.js").Task>, picked: Set<string>, lost: boolean}} props */
-export function BulkBar({ ids, byId, picked, lost }) {
+/** How many are chosen, and what chooses all. @param {{ids: string[], picked: Set<string>}} props */
+export function Chosen({ ids, picked }) {
+  return html`<span class="fine" role="status">${T.tasks.chosen(picked.size)}</span>
+    ${picked.size < ids.length && html`<button class="linkbtn fine" type="button"
+      onClick=${() => store.set({ picked: new Set(ids) })}>${T.tasks.chooseAll(ids.length)}</button>`}`;
+}
+
+/** @param {{byId: Map<string, import("../types.js").Task>, picked: Set<string>, lost: boolean}} props */
+export function BulkBar({ byId, picked, lost }) {
   const [busy, setBusy] = useState(false);
   const chosen = [...picked].map((id) => byId.get(id)).filter(Boolean);
   const over = chosen.filter(hasEnded);
@@ -31,12 +38,6 @@ export function BulkBar({ ids, byId, picked, lost }) {
   const button = (action, icon) => html`<button class="btn" type="button" disabled=${lost || busy || !kinds[action].length}
     onClick=${() => run(action)}><${Icon} name=${icon} />${T.tasks.many[action](kinds[action].length)}</button>`;
   return html`<div class="bulk" role="group" aria-label=${T.tasks.chosen(chosen.length)}>
-    <span role="status">${T.tasks.chosen(chosen.length)}</span>
-    ${chosen.length < ids.length && html`<button class="linkbtn" type="button"
-      onClick=${() => store.set({ picked: new Set(ids) })}>${T.tasks.chooseAll(ids.length)}</button>`}
-    <span class="grow"></span>
     ${button("cancel", "stop")}${button("rerun", "retry")}${button("delete", "trash")}
-    <button class="ib ib--lg" type="button" aria-label=${T.tasks.chooseNone} title=${T.tasks.chooseNone}
-      onClick=${close}><${Icon} name="x" /></button>
   </div>`;
 }

@@ -8,7 +8,7 @@ import { hasEnded } from "../outcomes.js";
 import { store } from "../store.js";
 import { T } from "../text.js";
 import { useStore } from "../use-store.js";
-import { BulkBar } from "./bulkbar.js";
+import { BulkBar, Chosen } from "./bulkbar.js";
 import { Icon } from "./icons.js";
 import { Rows } from "./rows.js";
 import { StaleTag } from "./state.js";
@@ -122,13 +122,14 @@ export function TaskList() {
   return html`<section class=${`tasks${lost ? " is-stale" : ""}`} id="pane-tasks" tabindex="-1"
     aria-labelledby="h-tasks">
     <div class="tasks-head">
-      <div class="sec-head"><h2 id="h-tasks">${T.tasks.title}</h2><${StaleTag} /><span class="grow"></span>
-        <${Finder} field=${field} />
+      <div class="sec-head"><h2 id="h-tasks">${T.tasks.title}</h2><${StaleTag} />
+        ${picked && html`<${Chosen} ids=${ids} picked=${picked} />`}<span class="grow"></span>
+        ${!picked && html`<${Finder} field=${field} />`}
         <button class="btn btn--quiet" type="button" aria-pressed=${picked !== null}
-          onClick=${() => store.set({ picked: picked ? null : new Set() })}>${T.tasks.choosing}</button>
+          onClick=${() => store.set({ picked: picked ? null : new Set() })}>${picked ? T.tasks.chooseNone : T.tasks.choosing}</button>
         <button class="ib phone-hide" type="button" aria-label=${T.keys.title} title=${T.keys.title}
           onClick=${() => show({ kind: "keys" })}><span aria-hidden="true">?</span></button></div>
-      ${picked ? html`<${BulkBar} ids=${ids} byId=${byId} picked=${picked} lost=${lost} />`
+      ${picked ? html`<${BulkBar} byId=${byId} picked=${picked} lost=${lost} />`
         : html`<${Filters} tasks=${tasks} chosen=${filter} more=${more} />`}
     </div>
     ${ids.length

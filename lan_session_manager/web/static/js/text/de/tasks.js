@@ -14,7 +14,7 @@ export const tasks = {
   choose1: (id) => `${id} auswählen`,
   chosen: (n) => `${count(n)} ausgewählt`,
   chooseAll: (n) => `Alle ${count(n)} auswählen`,
-  chooseNone: "Auswahl beenden",
+  chooseNone: "Fertig",
   many: {
     cancel: (n) => `${count(n)} abbrechen`,
     rerun: (n) => `${count(n)} noch einmal`,

@@ -14,7 +14,7 @@ export const tasks = {
   choose1: (id) => `Select ${id}`,
   chosen: (n) => `${count(n)} selected`,
   chooseAll: (n) => `Select all ${count(n)}`,
-  chooseNone: "End selecting",
+  chooseNone: "Done",
   many: {
     cancel: (n) => `Cancel ${count(n)}`,
     rerun: (n) => `Run ${count(n)} again`,
