@@ -69,7 +69,7 @@ def main() -> None:
     parser.add_argument("target", type=Path)
     parser.add_argument("--language", default="en-GB", help="as a browser asks for it")
     parser.add_argument("scenes", nargs="*", help="the states; all where none is named")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     _pack(take(options.target, options.language, options.scenes))
 
 

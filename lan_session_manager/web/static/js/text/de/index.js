@@ -28,7 +28,7 @@ export const T = {
     queued: "Wartet",
     running: "Läuft",
     completed: "Fertig",
-    failed: "Fehlgeschlagen",
+    failed: "Gescheitert",
     cancelled: "Abgebrochen",
   },
   whenLastSeen: (state) => `${state} (zuletzt gesehen)`,

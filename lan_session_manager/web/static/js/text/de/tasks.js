@@ -4,7 +4,7 @@ import { count, duration, sizeMb } from "../../format.js";
 import { plural } from "./plural.js";
 
 export const tasks = {
-  title: "Meine Aufgaben",
+  title: "Aufgaben",
   search: "Deine Aufgaben durchsuchen",
   searchHint: "Suchen",
   looking: "Ältere Aufgaben werden durchsucht…",
