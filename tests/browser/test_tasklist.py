@@ -142,6 +142,15 @@ def test_a_search_finds_what_is_not_loaded(page: Page) -> None:
     expect(page.locator(".task").nth(20)).to_be_attached()
 
 
+def test_a_link_to_a_task_that_is_not_loaded_opens_it(context: tuple[Server, Chromium]) -> None:
+    server, chromium = context
+    page = chromium.open(f"{server.url}/#task_4321")
+    expect(page.get_by_role("heading", name=re.compile(r"inputs.4321\.csv"))).to_be_visible()
+    page.evaluate("location.hash = '#task_1234'")
+    expect(page.get_by_role("heading", name=re.compile(r"inputs.1234\.csv"))).to_be_visible()
+    page.close()
+
+
 def test_many_are_cancelled_run_again_and_deleted_at_once(page: Page, server: Server) -> None:
     with device(server, ADDRESS) as client:
         running = submit(client, "sleep 600")

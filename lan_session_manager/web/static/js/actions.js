@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { enrol, isStillSame } from "./device.js";
 import { titleOf, visible } from "./format.js";
-import { loadOlder, search } from "./listing.js";
+import { loadOlder, search, withFound } from "./listing.js";
 import { createLive } from "./live.js";
 import { PHONE } from "./phone.js";
 import { goTo, parseRoute, taskHash, taskKey } from "./route.js";
@@ -82,6 +82,7 @@ export async function start(again = false) {
     const loaded = { ...store.get(), ...applyDashboard(store.get(), data, Date.now()) };
     store.set({ ...loaded, phase: "ready", selectedId: firstChoice(loaded) });
     live.start();
+    fetchAsked();
   } catch (error) {
     if (!(error instanceof api.ApiError)) throw error;
     if (store.get().phase === "gone") return;
@@ -99,12 +100,28 @@ function firstChoice(state) {
   return (asked ?? tasks.find((task) => task.status === "running") ?? tasks[0])?.task_id ?? null;
 }
 
+/** Asks for the task of the address bar, if it is older than those that are loaded. */
+async function fetchAsked() {
+  const { route, tasks, dash } = store.get();
+  const { key } = route;
+  if (!key || !dash || [...tasks.values()].some((task) => taskKey(task) === key)) return;
+  const id = key.startsWith("task/") ? decodeURIComponent(key.slice(5)) : `user_${dash.session.workspace}_${key}`;
+  try {
+    const task = await api.task(id);
+    store.set(withFound(store.get(), { tasks: [task] }));
+    if (store.get().route.key === key) store.set({ selectedId: task.task_id });
+  } catch (error) {
+    if (!(error instanceof api.ApiError)) throw error; // there is none: what is selected stays
+  }
+}
+
 /** Takes over what the address bar says now. */
 export function followRoute() {
   const route = parseRoute(location.hash);
   const state = store.get();
   const selectedId = route.key === null ? state.selectedId : firstChoice({ ...state, route });
   store.set({ route, selectedId });
+  fetchAsked();
 }
 
 /**
