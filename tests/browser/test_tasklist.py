@@ -189,3 +189,28 @@ def test_a_waiting_task_goes_before_the_others(page: Page, server: Server) -> No
         expect(_row(page, one).get_by_role("button", name=re.compile("next$"))).to_be_visible()
         client.post(f"/api/task/{running}/cancel").raise_for_status()
         assert ended(client, two)["started_at"] < ended(client, one)["started_at"]
+
+
+def test_a_range_takes_what_is_shown_alone(page: Page) -> None:
+    page.get_by_role("button", name=re.compile("^Failed")).click()
+    page.locator(".tasks-list").evaluate(_TO, 0)
+    page.get_by_role("button", name="Select", exact=True).click()
+    boxes = page.locator(".task").get_by_role("checkbox")
+    boxes.nth(0).check()
+    boxes.nth(2).click(modifiers=["Shift"])
+    expect(page.get_by_text("3 selected")).to_be_visible()
+    expect(page.get_by_role("button", name="Delete 3")).to_be_enabled()
+    page.locator(".task-open").nth(2).focus()
+    page.keyboard.press("j")
+    page.keyboard.press("Shift+X")
+    expect(page.get_by_text("4 selected")).to_be_visible()
+
+
+def test_an_empty_filter_of_what_runs_says_so_and_loads_nothing(page: Page) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if "/api/tasks?" in request.url else None)
+    page.get_by_role("button", name=re.compile("^Running")).click()
+    expect(page.get_by_text("No task is running.")).to_be_visible()
+    assert asked == []
+    page.get_by_role("button", name="Show all").click()
+    expect(page.locator(".task").nth(20)).to_be_attached()

@@ -105,13 +105,14 @@ async function fetchAsked() {
   const { route, tasks, dash } = store.get();
   const { key } = route;
   if (!key || !dash || [...tasks.values()].some((task) => taskKey(task) === key)) return;
-  const id = key.startsWith("task/") ? decodeURIComponent(key.slice(5)) : `user_${dash.session.workspace}_${key}`;
   try {
+    const id = key.startsWith("task/") ? decodeURIComponent(key.slice(5)) : `user_${dash.session.workspace}_${key}`;
     const task = await api.task(id);
     store.set(withFound(store.get(), { tasks: [task] }));
     if (store.get().route.key === key) store.set({ selectedId: task.task_id });
   } catch (error) {
-    if (!(error instanceof api.ApiError)) throw error; // there is none: what is selected stays
+    // There is none, or that is no name: what is selected stays.
+    if (!(error instanceof api.ApiError || error instanceof URIError)) throw error;
   }
 }
 

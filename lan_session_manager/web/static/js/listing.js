@@ -11,8 +11,8 @@ const SHOWN = 100; // ended tasks of a dashboard, as the server has it
 const PAGE = 500;
 const SEARCH_PAGE = 100;
 
-// Tasks of one moment stay in the order of their numbers.
-const newer = (a, b) => ms(b.created_at) - ms(a.created_at) || b.number - a.number;
+/** Newest first; tasks of one moment stay in the order of their numbers. */
+export const newer = (a, b) => ms(b.created_at) - ms(a.created_at) || b.number - a.number;
 const isOver = (task) => task.status !== "queued" && task.status !== "running";
 
 /** @param {Map<string, import("./types.js").Task>} tasks @param {object | null} horizon @returns {string[]} newest first */
@@ -57,6 +57,23 @@ export function withFound(state, { tasks: list }) {
   const tasks = new Map(state.tasks);
   for (const task of list) if (!tasks.has(task.task_id)) tasks.set(task.task_id, task);
   return { tasks };
+}
+
+/**
+ * What is chosen after a step: of what is shown alone, so that nothing is done to a task that nobody saw.
+ * @param {{ids: string[], picked: Set<string> | null, last: string | null}} now `last`: where a range begins
+ * @param {string} id
+ * @param {boolean} isRange from the last one on
+ * @param {boolean} only chosen, never let go
+ * @returns {Set<string>}
+ */
+export function pickedWith({ ids, picked, last }, id, isRange, only) {
+  const next = new Set(picked ?? []);
+  const [a, b] = [ids.indexOf(last), ids.indexOf(id)];
+  if (isRange && a >= 0 && b >= 0) for (const one of ids.slice(Math.min(a, b), Math.max(a, b) + 1)) next.add(one);
+  else if (next.has(id) && !only) next.delete(id);
+  else next.add(id);
+  return next;
 }
 
 let loading = false;

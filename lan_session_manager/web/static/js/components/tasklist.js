@@ -2,8 +2,8 @@
 
 import { cancel, find, older, rerun } from "../actions.js";
 import { show } from "../dialogs.js";
-import { html, useEffect, useMemo, useRef } from "../html.js";
-import { fits } from "../listing.js";
+import { html, useCallback, useEffect, useMemo, useRef } from "../html.js";
+import { fits, newer, pickedWith } from "../listing.js";
 import { hasEnded } from "../outcomes.js";
 import { store } from "../store.js";
 import { T } from "../text.js";
@@ -23,6 +23,7 @@ const FILTERS = {
   failed: (task) => task.status === "failed",
 };
 const ACTIVE = ["running", "queued"]; // all of these are always known
+const FEW = 60; // rows that may leave a part of the pane empty, where nobody can scroll for more
 
 function Filters({ tasks, chosen, more }) {
   return html`<div class="tabs" role="group" aria-label=${T.tasks.filterName}>
@@ -66,9 +67,10 @@ function usePageKeys(field) {
   }, []);
 }
 
-function onKey(event, task) {
+function onKey(event, task, ids) {
   const done = {
-    x: () => pick(task.task_id, event.shiftKey),
+    x: () => pick(ids, task.task_id, false),
+    X: () => pick(ids, task.task_id, true, true), // with Shift the key is another one
     c: () => !hasEnded(task) && !task.stopping && cancel(task.task_id),
     r: () => task.number !== null && rerun(task.task_id),
     n: () => document.getElementById("command")?.focus(),
@@ -81,14 +83,14 @@ function onKey(event, task) {
 
 let last = null; // where a range begins
 
-/** @param {string} id @param {boolean} isRange from the last one on @param {boolean} [only] chosen, never let go */
-function pick(id, isRange, only = false) {
-  const picked = new Set(store.get().picked ?? []);
-  const { order } = store.get();
-  const [a, b] = [order.indexOf(last), order.indexOf(id)];
-  if (isRange && a >= 0 && b >= 0) for (const one of order.slice(Math.min(a, b), Math.max(a, b) + 1)) picked.add(one);
-  else if (picked.has(id) && !only) picked.delete(id);
-  else picked.add(id);
+/**
+ * @param {string[]} ids that are shown
+ * @param {string} id
+ * @param {boolean} isRange from the last one on
+ * @param {boolean} [only] chosen, never let go
+ */
+function pick(ids, id, isRange, only = false) {
+  const picked = pickedWith({ ids, picked: store.get().picked, last }, id, isRange, only);
   last = id;
   store.set({ picked });
 }
@@ -111,13 +113,17 @@ export function TaskList() {
   usePageKeys(field);
   const tasks = useMemo(() => {
     if (!words) return order.map((id) => byId.get(id));
-    return [...byId.values()].filter((task) => fits(task, words)).sort((a, b) => (a.created_at < b.created_at ? 1 : -1));
+    return [...byId.values()].filter((task) => fits(task, words)).sort(newer);
   }, [byId, order, words]);
   const ids = useMemo(() => tasks.filter(FILTERS[filter]).map((task) => task.task_id), [tasks, filter]);
-  const older_ = !words && more;
+  const older_ = !words && more && !ACTIVE.includes(filter);
   useEffect(() => {
-    if (!ids.length && older_) older(); // the filter may fit older ones
+    if (ids.length < FEW && older_) older(); // the filter may fit older ones
   }, [ids.length, older_, byId]);
+  const shown = useRef(ids);
+  shown.current = ids;
+  // The same function always, so that rows are not drawn again.
+  const onPick = useCallback((id, isRange, only) => pick(shown.current, id, isRange, only), []);
 
   return html`<section class=${`tasks${lost ? " is-stale" : ""}`} id="pane-tasks" tabindex="-1"
     aria-labelledby="h-tasks">
@@ -134,10 +140,12 @@ export function TaskList() {
     </div>
     ${ids.length
       ? html`<div class=${`tasks-list${picked ? " is-picking" : ""}`}><${Rows} ids=${ids} byId=${byId} selectedId=${selectedId}
-          picked=${picked} lost=${lost} max=${max} onPick=${pick} onKey=${onKey} onNearEnd=${() => older_ && older()} /></div>`
+          picked=${picked} lost=${lost} max=${max} onPick=${onPick} onKey=${(event, task) => onKey(event, task, ids)}
+          onNearEnd=${() => older_ && older()} /></div>`
       : html`<div class="tasks-list"><p class="nothing">${
-          finding || older_ ? T.tasks.looking : words ? T.tasks.noneFound : T.tasks.empty[filter]
-        } ${!words && html`<button class="linkbtn" type="button"
+          finding || older_ ? T.tasks.looking
+            : !words ? T.tasks.empty[filter] : tasks.length ? T.tasks.noneHere : T.tasks.noneFound
+        } ${(!words || tasks.length > 0) && html`<button class="linkbtn" type="button"
           onClick=${() => store.set({ filter: "all" })}>${T.tasks.showAll}</button>`}</p></div>`}
   </section>`;
 }

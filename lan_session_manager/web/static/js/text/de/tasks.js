@@ -9,6 +9,7 @@ export const tasks = {
   searchHint: "Suchen",
   looking: "Ältere Aufgaben werden durchsucht…",
   noneFound: "Keine Aufgabe hat das in Titel, Kennung oder Befehl.",
+  noneHere: "Was gefunden wurde, hat einen anderen Zustand.",
   counted: (n, more) => `${count(n)}${more ? "+" : ""}`,
   choosing: "Auswählen",
   choose1: (id) => `${id} auswählen`,

@@ -9,6 +9,7 @@ export const tasks = {
   searchHint: "Search tasks",
   looking: "Looking through older tasks…",
   noneFound: "No task has that in its title, id or command.",
+  noneHere: "What was found has another state.",
   counted: (n, more) => `${count(n)}${more ? "+" : ""}`,
   choosing: "Select",
   choose1: (id) => `Select ${id}`,
