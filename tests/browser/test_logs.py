@@ -4,6 +4,7 @@ It also says why a task that waits has not started.
 """
 
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -160,6 +161,18 @@ def test_a_search_finds_what_is_not_loaded_and_goes_from_hit_to_hit(page: Page) 
         expect(log.locator("mark.now")).to_be_in_viewport()
         field.press("Enter")
     expect(hits).to_have_text("2 of 3")
+    expect(log.locator("mark.now")).to_be_in_viewport()
+    # Back before the second one has come: what was on its way does not take the first one away.
+    pages = re.compile("/log/lines")
+    page.route(pages, lambda route: (time.sleep(0.5), route.continue_()))
+    with page.expect_response(lambda answer: "after=" in answer.url and "/log/lines" in answer.url):
+        field.press("Enter")
+        expect(hits).to_have_text("3 of 3")
+        field.press("Shift+Enter")
+        expect(hits).to_have_text("2 of 3")
+    page.unroute(pages)
+    page.evaluate("() => new Promise(done => requestAnimationFrame(() => setTimeout(done)))")
+    expect(log.locator("mark.now")).to_be_in_viewport()
     field.press("Shift+Enter")
     expect(hits).to_have_text("1 of 3")
     expect(log.locator("mark.now")).to_be_in_viewport()

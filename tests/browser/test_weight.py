@@ -50,7 +50,7 @@ def test_all_that_the_dashboard_can_ever_load_is_light(tmp_path: Path, browsers:
 def test_a_second_visit_loads_the_page_alone(tmp_path: Path, browsers: Browsers) -> None:
     with start_server(tmp_path) as server:
         chromium = browsers.launch()
-        chromium.open(server.url)
+        chromium.open(server.url).wait_for_load_state("networkidle")
         page = chromium.context.new_page()
         page.goto(server.url)
         expect(page.locator("[data-connection=live]")).to_be_attached()

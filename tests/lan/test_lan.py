@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,6 +47,13 @@ def _neighbour_mac(at: Host, address: str) -> str:
 def _is_in(namespace: str, pid: int) -> bool:
     done = subprocess.run(["ip", "netns", "pids", namespace], capture_output=True, text=True, timeout=20, check=True)
     return str(pid) in done.stdout.split()
+
+
+def _wait_in(namespace: str, process: "subprocess.Popen[Any]") -> None:
+    """Until the process is in the namespace; before, nobody knows that it belongs there."""
+    while not _is_in(namespace, process.pid):
+        assert process.poll() is None
+        time.sleep(0.01)
 
 
 def _left_behind(lan: Lan) -> Sequence[str]:
@@ -125,6 +133,7 @@ def test_nothing_stays_when_a_test_fails_with_processes_running() -> None:
     def fail() -> None:
         with lan:
             sleepers.append(lan.host("a").popen(["sleep", "60"]))
+            _wait_in(lan.host("a").namespace, sleepers[0])
             assert len(_left_behind(lan)) == 2
             raise ZeroDivisionError
 
@@ -140,9 +149,7 @@ def test_what_a_killed_run_left_is_removed_and_what_a_living_one_has_is_not(lan:
     stale = f"lsm-{ended.pid}-1-1-a"
     subprocess.run(["ip", "netns", "add", stale], timeout=20, check=True)
     with subprocess.Popen(["nsenter", f"--net=/run/netns/{stale}", "sleep", "60"]) as sleeper:
-        while not _is_in(stale, sleeper.pid):  # before that nobody knows that it belongs there
-            assert sleeper.poll() is None
-            time.sleep(0.01)
+        _wait_in(stale, sleeper)
         remove_stale()
     assert sleeper.returncode == -9
     assert not Path("/run/netns", stale).exists()

@@ -19,13 +19,14 @@ const NOTHING = new Set();
  */
 export function followLog(id, onChange) {
   const lines = new LogLines();
-  const feed = { lines, end: { byte: 0, line: 0 }, ended: false, error: "", stop, earlier, later, showEnd, showAt };
+  const feed = { lines, end: { byte: 0, line: 0 }, ended: false, error: "", stop, earlier, later, showEnd, showAt, stay };
   const decoder = new TextDecoder();
   let opened = false;
   let asking = null; // what is on its way
   let awaited = null; // where the answer to the last follow_log begins: until then pieces of an older one may come
   let uncounted = false; // whether the numbers of the lines are not known because some were passed over
   let stopped = false;
+  let wishes = 0; // what somebody wants to see now: an answer to an earlier wish changes nothing
 
   function follow() {
     if (opened && lines.atEnd && !feed.ended) {
@@ -74,8 +75,11 @@ export function followLog(id, onChange) {
 
   /** Shows the newest lines, and from there on what is printed. */
   function showEnd() {
+    wishes += 1;
+    const wish = wishes;
     return inTurn(async () => {
       const found = await page({ tail: 1 });
+      if (wish !== wishes) return;
       const first = found.lines[0];
       lines.reset(first?.after ?? found.end.byte, first ? first.number : 1);
       lines.append(found.lines, true);
@@ -87,14 +91,23 @@ export function followLog(id, onChange) {
 
   /** Shows what stands around that byte, the first one of a line. @param {number} byte */
   function showAt(byte) {
+    wishes += 1;
+    const wish = wishes;
     return inTurn(async () => {
       const before = await page({ before: byte, most: PAGE / 2 });
       const after = await page({ after: byte });
+      if (wish !== wishes) return;
       const first = before.lines[0] ?? after.lines[0];
       lines.reset(first?.after ?? byte, first?.number ?? null);
       lines.append([...before.lines, ...after.lines], false);
+      opened = true;
       away();
     });
+  }
+
+  /** What is wanted is here already: what was asked for elsewhere comes too late. */
+  function stay() {
+    if (opened) wishes += 1;
   }
 
   /** Loads what stands before the window. */
@@ -148,7 +161,7 @@ export function followLog(id, onChange) {
 
   /** Shows the end as the server counts it. */
   function recount() {
-    if (!lines.atEnd || lines.held) return Promise.resolve(false);
+    if (asking || !lines.atEnd || lines.held) return Promise.resolve(false);
     return showEnd();
   }
 
@@ -156,7 +169,7 @@ export function followLog(id, onChange) {
 
   async function poll() {
     if (!opened) return asking ? false : showEnd();
-    if (uncounted && !asking) return recount();
+    if (uncounted) return recount();
     if (feed.ended || !lines.atEnd || store.get().connection.state !== "polling") return false;
     return alone(async () => {
       // Read before the answer: what it prints between the two comes with the next round.

@@ -100,14 +100,18 @@ export function useFollowing(scroller, held) {
     node.scrollTop = node.scrollHeight;
     placed.current = node.scrollTop;
   };
-  const follow = (on) => {
+  const turn = (on) => {
     wish.current = on;
     setFollowing(on);
+    if (held.current) held.current.feed.lines.held = !on;
+    if (on) toEnd();
+  };
+  // Somebody chose it, where `look` merely finds that the end is in sight.
+  const follow = (on) => {
+    turn(on);
     const feed = held.current?.feed;
-    if (feed) feed.lines.held = !on;
-    if (!on) return;
-    if (feed && !feed.lines.atEnd) feed.showEnd();
-    toEnd();
+    if (on && feed?.lines.atEnd) feed.stay();
+    else if (on) feed?.showEnd();
   };
   const look = () => {
     const node = scroller.current;
@@ -121,7 +125,7 @@ export function useFollowing(scroller, held) {
     if (node.scrollTop < NEAR_PX) feed.earlier();
     else if (below < NEAR_PX) feed.later();
     const atEnd = below < AT_END_PX && feed.lines.atEnd;
-    if (atEnd !== wish.current) follow(atEnd);
+    if (atEnd !== wish.current) turn(atEnd);
   };
   const keepUp = () => {
     if (wish.current) toEnd();

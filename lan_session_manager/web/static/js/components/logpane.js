@@ -73,7 +73,10 @@ export function LogPane({ task, lost }) {
     const { feed, view, search, drawNow } = held.current;
     const { query, hit } = search;
     if (hit) follow(false);
-    if (view.mark(query, hit)) return;
+    if (view.mark(query, hit)) {
+      feed.stay();
+      return;
+    }
     await feed.showAt(hit.after);
     if (held.current?.search.hit !== hit) return;
     follow(false); // what was on its way before may have come to the end
@@ -94,10 +97,13 @@ export function LogPane({ task, lost }) {
   const showLine = async (n) => {
     const { feed, view } = held.current;
     follow(false);
-    if (view.aim(n)) return;
+    if (view.aim(n)) {
+      feed.stay();
+      return;
+    }
     try {
       const { lines } = await api.logLines(task.task_id, { line: n, most: 1 });
-      if (!lines.length || !held.current) return;
+      if (!lines.length || !held.current || view.aimed !== n) return;
       await feed.showAt(lines[0].after);
     } catch (failure) {
       // The log itself says what is amiss with it.
