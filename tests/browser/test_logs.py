@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 from tests.browser.browser import Browsers, Chromium
 from tests.relay import Relay
@@ -75,6 +75,11 @@ def _opened(chromium: Chromium, port: int) -> Page:
 def _submit(page: Page, command: str, **more: Any) -> str:
     runner = {"runner": "python"}
     return str(page.evaluate(_SUBMIT, {"description": "of the test", "command": command, **runner, **more}))
+
+
+def _slowly(route: Route) -> None:
+    time.sleep(0.5)
+    route.continue_()
 
 
 def _row(page: Page, task_id: str) -> Locator:
@@ -164,7 +169,7 @@ def test_a_search_finds_what_is_not_loaded_and_goes_from_hit_to_hit(page: Page) 
     expect(log.locator("mark.now")).to_be_in_viewport()
     # Back before the second one has come: what was on its way does not take the first one away.
     pages = re.compile("/log/lines")
-    page.route(pages, lambda route: (time.sleep(0.5), route.continue_()))
+    page.route(pages, _slowly)
     with page.expect_response(lambda answer: "after=" in answer.url and "/log/lines" in answer.url):
         field.press("Enter")
         expect(hits).to_have_text("3 of 3")
