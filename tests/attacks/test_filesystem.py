@@ -9,7 +9,7 @@ import pytest
 
 from lan_session_manager.sandbox.box import user_range
 from tests.attacks.tries import tries
-from tests.integration.sandbox.room import Room
+from tests.integration.sandbox.room import FIRST_SLOT, Room
 
 pytestmark = pytest.mark.root
 
@@ -24,7 +24,7 @@ def given(room: Room, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, 
     canary.write_text("the canary's song")
     canary.chmod(0o644)
     workspace = room.workspace()
-    for name, owner in (("of-host-root", 0), ("of-box-root", user_range(100))):
+    for name, owner in (("of-host-root", 0), ("of-box-root", user_range(FIRST_SLOT))):
         shutil.copy("/usr/bin/id", workspace / name)
         os.chown(workspace / name, owner, owner)
         (workspace / name).chmod(0o6755)

@@ -30,12 +30,12 @@ from lan_session_manager.workspace.remove import remove
 from lan_session_manager.workspace.upload import Upload
 from lan_session_manager.workspace.usage import Quota, measure
 from tests.attacks.tries import HELPERS, run_python, wait_for_words
-from tests.integration.sandbox.room import MB, Room
+from tests.integration.sandbox.room import FIRST_SLOT, MB, Room
 
 pytestmark = pytest.mark.root
 
 SECRET = b"the canary's song"
-BASE = user_range(100)
+BASE = user_range(FIRST_SLOT)
 ROOMY = Quota(bytes=1 << 40, files=1 << 40)
 
 

@@ -31,6 +31,7 @@ from tests.bench.quota import quota
 from tests.bench.recovery import recovery
 from tests.bench.samples import samples
 from tests.bench.scale import scale
+from tests.bench.task_list import task_list
 
 MEASUREMENTS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "first-byte": first_byte,
@@ -53,6 +54,7 @@ MEASUREMENTS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "crash": crash,
     "page": page,
     "samples": samples,
+    "task-list": task_list,
 }
 
 

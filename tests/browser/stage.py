@@ -376,6 +376,8 @@ SCENES: tuple[Scene, ...] = (
 
 # Colours fade over: whoever looks or measures in the middle of it sees none of the two.
 SETTLED = """async () => {
+    const reads = () => [...document.querySelectorAll('.says')].some(row => row.textContent.includes('…'));
+    for (let i = 0; i < 50 && reads(); i += 1) await new Promise(done => setTimeout(done, 100));
     await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
     for (const one of document.getAnimations())
         if (one.effect.getComputedTiming().iterations !== Infinity) one.finish();

@@ -329,7 +329,6 @@ def test_over_the_quota_and_a_folder_that_cannot_be_read(
     _item(page, "temp").click()
     expect(page.get_by_text("Could not be read. The disk is ill.")).to_be_visible()
     page.unroute("**/files?path=temp")
-    _put(client, "outputs/other.txt")
     page.get_by_role("button", name="Retry reading temp").click()
     expect(page.get_by_text("Could not be read.")).to_have_count(0)
     page.get_by_role("button", name="Delete large.bin").click()

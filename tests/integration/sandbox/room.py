@@ -21,6 +21,8 @@ from lan_session_manager.sandbox.runtime import find_runtimes
 
 MB = 1024 * 1024
 GRACE_S = 0.5
+# Others for each process that runs tests beside this one: what counts by user id counts its own boxes alone.
+FIRST_SLOT = 100 * (1 + int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")))
 LIMITS = TaskLimits(memory_bytes=256 * MB, pids=64, time_s=30, file_bytes=64 * MB, log_bytes=MB)
 SESSION_LIMITS = SessionLimits(memory_bytes=1024 * MB, pids=256, cpu_cores=2.0)
 
@@ -52,7 +54,7 @@ class Room:
         """The workspace of a session; at the first call with a range of user ids by its number."""
         path = self.data_dir / session
         if session not in self._slots:
-            self._slots[session] = 100 + len(self._slots) if slot is None else slot
+            self._slots[session] = FIRST_SLOT + len(self._slots) if slot is None else slot
             owner = user_range(self._slots[session]) + TASK_UID
             path.mkdir(mode=0o700)
             os.chown(path, owner, owner)

@@ -12,7 +12,7 @@ import pytest
 from lan_session_manager.engine.base import BoxStartError
 from lan_session_manager.sandbox.box import TASK_UID, user_range
 from lan_session_manager.sandbox.runtime import find_runtimes
-from tests.integration.sandbox.room import MB, Room
+from tests.integration.sandbox.room import FIRST_SLOT, MB, Room
 
 pytestmark = pytest.mark.root
 
@@ -48,7 +48,7 @@ def test_a_task_has_its_own_user_no_capability_and_a_filter(room: Room, runtime:
     ran = room.sh("id -u; id -g; umask; cat /proc/self/uid_map; cat /proc/self/status", runtime=runtime)
     uid, gid, umask, uid_map, *status = ran.out.splitlines()
     assert (uid, gid, umask) == (str(TASK_UID), str(TASK_UID), "0077")
-    assert uid_map.split() == ["0", str(user_range(100)), "65536"]
+    assert uid_map.split() == ["0", str(user_range(FIRST_SLOT)), "65536"]
     facts = dict(line.split(":\t", 1) for line in status)
     assert {name: facts[f"Cap{name}"] for name in ("Inh", "Prm", "Eff", "Bnd", "Amb")} == dict.fromkeys(
         ("Inh", "Prm", "Eff", "Bnd", "Amb"), "0" * 16
@@ -122,7 +122,7 @@ def test_only_the_workspace_and_private_memory_can_be_written(room: Room) -> Non
     ran = room.sh(f"for place in {places}; do touch $place/x 2>/dev/null && echo $place; done")
     assert ran.out.split() == ["/workspace", "/tmp", "/dev/shm"]
     made = os.stat(room.workspace() / "x")
-    assert (made.st_uid, stat.S_IMODE(made.st_mode)) == (user_range(100) + TASK_UID, 0o600)
+    assert (made.st_uid, stat.S_IMODE(made.st_mode)) == (user_range(FIRST_SLOT) + TASK_UID, 0o600)
 
 
 def test_private_memory_is_gone_with_its_task(room: Room) -> None:

@@ -205,12 +205,19 @@ export const find = (words) => attempt(() => search(store, words.trim().toLowerC
 export const bulk = (action, ids) =>
   attempt(async () => {
     const refused = [];
-    for (let at = 0; at < ids.length; at += BULK) {
-      const answer = await api.bulk(action, ids.slice(at, at + BULK));
-      refused.push(...answer.refused);
-      if (action === "delete") for (const { task_id: id } of answer.done) store.set(applyDeleted(store.get(), id));
+    let done = 0;
+    try {
+      for (let at = 0; at < ids.length; at += BULK) {
+        const answer = await api.bulk(action, ids.slice(at, at + BULK));
+        refused.push(...answer.refused);
+        done += answer.done.length;
+        if (action === "delete") for (const { task_id: id } of answer.done) store.set(applyDeleted(store.get(), id));
+      }
+      if (refused.length) store.set({ notice: T.tasks.refused(refused.length, refused[0].error) });
+    } catch (error) {
+      if (!done || !(error instanceof api.ApiError)) throw error;
+      store.set({ notice: T.tasks.partly(done, ids.length, error.message) });
     }
-    if (refused.length) store.set({ notice: T.tasks.refused(refused.length, refused[0].error) });
   });
 
 const HIGHEST = 100; // priority

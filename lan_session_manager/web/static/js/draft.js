@@ -109,7 +109,9 @@ export async function sendDraft() {
       },
       key,
     );
-    edit({ command: "", priority: 0, startAfter: "" }); // the other options are a habit, these are not
+    // The other options are a habit, these are not. What was typed since is the next task.
+    const { command } = draft.get();
+    edit({ command: command === written.command ? "" : command, priority: 0, startAfter: "" });
     clearAttached();
   } catch (error) {
     if (!(error instanceof ApiError)) throw error;

@@ -27,6 +27,7 @@ export const tasks = {
     button: `Delete ${plural(n, "task", "tasks")}`,
   }),
   refused: (n, why) => `For ${plural(n, "task", "tasks")} it could not be done: ${why}`,
+  partly: (done, of, why) => `It was done for ${count(done)} of ${plural(of, "task", "tasks")}, then it stopped: ${why}`,
   first: (id) => `Run ${id} next`,
   filterName: "Filter tasks",
   filters: { all: "All", running: "Running", queued: "Queued", done: "Done", failed: "Failed" },
