@@ -9,18 +9,19 @@ import { TaskRow } from "./taskrow.js";
 
 const BEYOND = 12; // rows above and below those in sight
 const STEP = 8;
+const SETTLED_MS = 120; // without a jump: then rows beyond those in sight are drawn
 const NEAR_END = 60; // rows before the end from where on older tasks are loaded
 const USUAL_PX = 57;
 
 const MOVES = { ArrowDown: 1, j: 1, ArrowUp: -1, k: -1, Home: -Infinity, End: Infinity, PageDown: 10, PageUp: -10 };
 
-const rangeOf = (list, height, length) => {
+const rangeOf = (list, height, length, step, beyond) => {
   const box = list.getBoundingClientRect();
   const clip = list.parentElement.getBoundingClientRect();
   const top = Math.max(clip.top, 0);
   const bottom = Math.min(clip.bottom, window.innerHeight);
-  const from = Math.floor((top - box.top) / height / STEP) * STEP - BEYOND;
-  const to = Math.ceil((bottom - box.top) / height / STEP) * STEP + BEYOND;
+  const from = Math.floor((top - box.top) / height / step) * step - beyond;
+  const to = Math.ceil((bottom - box.top) / height / step) * step + beyond;
   return [Math.max(0, Math.min(from, length)), Math.max(0, Math.min(to, length))];
 };
 
@@ -30,21 +31,33 @@ const scrollBy = (list, px) => (PHONE.matches ? window.scrollBy(0, px) : (list.p
 function useRange(list, length, onNearEnd) {
   const [height, setHeight] = useState(USUAL_PX);
   const [range, setRange] = useState([0, 40]);
+  const last = useRef(range);
   useLayoutEffect(() => {
-    const look = () => {
+    let settling = 0;
+    const look = (isSettled) => {
       if (!list.current) return;
       const px = list.current.querySelector(".task")?.offsetHeight || height;
       setHeight(px);
-      const next = rangeOf(list.current, px, length);
+      let next = rangeOf(list.current, px, length, STEP, BEYOND);
+      // Who drags the bar sees other rows in every frame: what is beyond them would come too late and for nothing.
+      const sight = rangeOf(list.current, px, length, 1, 0);
+      if (!isSettled && (sight[0] >= last.current[1] || sight[1] <= last.current[0])) {
+        next = sight;
+        clearTimeout(settling);
+        settling = setTimeout(look, SETTLED_MS, true);
+      }
+      last.current = next;
       setRange((now) => (now[0] === next[0] && now[1] === next[1] ? now : next));
       if (next[1] > length - NEAR_END) onNearEnd();
     };
-    look();
-    addEventListener("scroll", look, { capture: true, passive: true });
-    const observer = new ResizeObserver(look);
+    look(true);
+    const onScroll = () => look(false);
+    addEventListener("scroll", onScroll, { capture: true, passive: true });
+    const observer = new ResizeObserver(() => look(true));
     observer.observe(list.current.parentElement);
     return () => {
-      removeEventListener("scroll", look, { capture: true });
+      clearTimeout(settling);
+      removeEventListener("scroll", onScroll, { capture: true });
       observer.disconnect();
     };
   }, [length]);
