@@ -118,7 +118,8 @@ def _block(module: str, source: str, names: Mapping[str, str], entry: str) -> st
         return f"{match['before']}import({quote}{_from(entry, beside(module, match['path']))}{quote})"
 
     body = _COMMENT.sub("", source)
-    if "/components/" in module:  # between the tags of a template it means nothing
+    # Between the tags of a template it means nothing; elsewhere a text of several lines may need it.
+    if "/components/" in module or not any(line.count("`") % 2 for line in body.splitlines()):
         body = _INDENTATION.sub("", body)
     body = _IMPORT.sub(note_import, body)
     body = _LISTED.sub(note_passed_on, body)
