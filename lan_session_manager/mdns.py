@@ -6,8 +6,9 @@ of its names after a conflict, only an answer shows.
 
 import asyncio
 import contextlib
+import os
 import secrets
-import select
+import selectors
 import socket
 import struct
 import time
@@ -56,18 +57,18 @@ def is_found(name: str, addresses: Sequence[str]) -> bool:
     except ValueError:
         return False
     with contextlib.ExitStack() as opened:
-        asked: list[socket.socket] = []
+        asked = opened.enter_context(selectors.DefaultSelector())
         for address in addresses:
             link = opened.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
             with contextlib.suppress(OSError):  # an interface that is down, or that knows no multicast
                 link.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, IPv4Address(address).packed)
                 link.sendto(question, _GROUP)
-                asked.append(link)
+                asked.register(link, selectors.EVENT_READ)
         end = time.monotonic() + _WAIT_S
-        while asked and (left := end - time.monotonic()) > 0:
-            for link in select.select(asked, [], [], left)[0]:
+        while asked.get_map() and (left := end - time.monotonic()) > 0:
+            for key, _ in asked.select(left):
                 with contextlib.suppress(OSError):
-                    if names(link.recv(_LONGEST), number, addresses):
+                    if names(os.read(key.fd, _LONGEST), number, addresses):
                         return True
     return False
 
@@ -84,8 +85,10 @@ class LocalName:
         """The name, or nothing."""
         async with self._turn:
             if time.monotonic() - self._asked_at >= _KEPT_S:
-                self._found = await asyncio.to_thread(_own_name)
                 self._asked_at = time.monotonic()
+                self._found = ""
+                with contextlib.suppress(OSError):  # such as no descriptor left: the address does without the name
+                    self._found = await asyncio.to_thread(_own_name)
         return self._found
 
 

@@ -8,7 +8,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, islice
 
 from lan_session_manager.logs.reading import LogFile
 from lan_session_manager.logs.records import GAP
@@ -69,6 +69,10 @@ class Search:
         until = end if before is None else min(before, end)
         window = _Window(after, log.line_start(after))
         hits: list[Hit] = []
+
+        def look(data: bytes, *, is_cut: bool = False) -> None:
+            hits.extend(self._of_window(log, window, data, most + 1 - len(hits), is_cut=is_cut))
+
         while True:
             if not window.data and window.after < until:
                 window.begin(log.skip(window.after, until, lambda block: not is_over() and self._may_skip(block)), "")
@@ -76,17 +80,19 @@ class Search:
             pieces = log.read(at, min(_READ, until - at)) if at < until else []
             for piece in pieces:
                 if piece.stream != window.stream:
-                    hits += self._of_window(log, window, window.data)
+                    look(window.data)
                     window.begin(piece.after, piece.stream)
                 if piece.stream == GAP:
                     window.begin(piece.next, "")
                     continue
                 window.data += piece.data
-                hits += self._of_window(log, window, window.data[: window.data.rfind(b"\n") + 1])
+                look(window.data[: window.data.rfind(b"\n") + 1])
                 if len(window.data) >= _WINDOW:
-                    hits += self._of_window(log, window, window.data[: _whole(window.data)], is_cut=True)
+                    look(window.data[: _whole(window.data)], is_cut=True)
+                if len(hits) > most:
+                    break
             if not pieces:
-                hits += self._of_window(log, window, window.data)
+                look(window.data)
             if len(hits) > most or (len(hits) == most and window.after < until):
                 return Found(hits[:most], hits[most - 1].end, hits[most - 1].end)
             if not pieces:
@@ -101,9 +107,10 @@ class Search:
             return False
         return self._raw not in (block.lower() if self._folds else block)
 
-    def _of_window(self, log: LogFile, window: "_Window", data: bytes, *, is_cut: bool = False) -> list[Hit]:
-        """The hits in the beginning of a window, which is searched with that."""
-        hits = list(self._in(log, window, data)) if data and self._wanted in self._shown(_decoded(data)) else []
+    def _of_window(self, log: LogFile, window: "_Window", data: bytes, most: int, *, is_cut: bool) -> list[Hit]:
+        """The first `most` hits in the beginning of a window, which is searched with that."""
+        is_in = most > 0 and data and self._wanted in self._shown(_decoded(data))
+        hits = list(islice(self._in(log, window, data), most)) if is_in else []
         # What has been cut off is looked at once more with what follows, but for what is a hit already.
         done = max(hits[-1].end - window.after if hits else 0, _boundary(data)) if is_cut else len(data)
         window.pass_to(done, starts_a_line=data[:done].endswith(b"\n"))
@@ -135,9 +142,15 @@ class Search:
         is_same = len(folded) == len(shown)
         firsts = range(len(shown) + 1) if is_same else [0, *accumulate(len(one.casefold()) for one in shown)]
 
+        counted = counted_bytes = 0  # of the text; what is asked for lies further on each time
+
         def byte_of(character: int, *, behind: bool) -> int:
+            nonlocal counted, counted_bytes
             count = (bisect_left if behind else bisect_right)(places, character)
-            return len(_encoded(text[: character + sizes[count]]))
+            place = character + sizes[count]
+            counted_bytes += len(_encoded(text[counted:place]))
+            counted = place
+            return counted_bytes
 
         at = folded.find(self._wanted)
         while at >= 0:

@@ -58,6 +58,7 @@ class Rule:
     object: Object = Object.NOTHING
     rate: Rate | None = None
     audited: bool = False
+    names_in_body: bool = False  # what it works on: so the route itself adds the entry, by `note_named`
 
 
 ANYONE = frozenset({Role.ANYONE})
@@ -69,6 +70,7 @@ WORKER = frozenset({Role.WORKER, Role.ADMIN})
 LEASE = "lsm-lease"  # the header with the secret of a worker's lease
 
 _SESSION, _TASK = Object.SESSION, Object.TASK
+_NAMED = Rule(OWNER, _SESSION, Rate.CHANGE, audited=True, names_in_body=True)
 _DASHBOARD = "WS /ws/dashboard/{client_ip}"
 
 
@@ -105,13 +107,17 @@ POLICY: Mapping[str, Rule] = MappingProxyType(
         "GET /api/workspace/{client_ip}/uploads/{upload_id}": Rule(OWNER, _SESSION, Rate.READ),
         "PATCH /api/workspace/{client_ip}/uploads/{upload_id}": Rule(OWNER, _SESSION, Rate.UPLOAD, audited=True),
         "DELETE /api/workspace/{client_ip}/uploads/{upload_id}": Rule(OWNER, _SESSION, Rate.CHANGE, audited=True),
-        "POST /api/workspace/{client_ip}/directory": Rule(OWNER, _SESSION, Rate.CHANGE, audited=True),
-        "POST /api/workspace/{client_ip}/move": Rule(OWNER, _SESSION, Rate.CHANGE, audited=True),
+        "POST /api/workspace/{client_ip}/directory": Rule(
+            OWNER, _SESSION, Rate.CHANGE, audited=True, names_in_body=True
+        ),
+        "POST /api/workspace/{client_ip}/move": _NAMED,
         "GET /api/workspace/{client_ip}/trash": Rule(OWNER, _SESSION, Rate.READ),
-        "POST /api/workspace/{client_ip}/trash": Rule(OWNER, _SESSION, Rate.CHANGE, audited=True),
+        "POST /api/workspace/{client_ip}/trash": _NAMED,
         "DELETE /api/workspace/{client_ip}/trash": Rule(OWNER, _SESSION, Rate.CHANGE, audited=True),
         "DELETE /api/workspace/{client_ip}/trash/{trash_id}": Rule(OWNER, _SESSION, Rate.CHANGE, audited=True),
-        "POST /api/workspace/{client_ip}/trash/{trash_id}/restore": Rule(OWNER, _SESSION, Rate.CHANGE, audited=True),
+        "POST /api/workspace/{client_ip}/trash/{trash_id}/restore": Rule(
+            OWNER, _SESSION, Rate.CHANGE, audited=True, names_in_body=True
+        ),
         "POST /api/task/submit": Rule(SELF, rate=Rate.SUBMIT, audited=True),
         "POST /api/task/batch": Rule(SELF, rate=Rate.SUBMIT, audited=True),
         "GET /api/tasks": Rule(SELF, Object.OWN, Rate.READ),
@@ -204,6 +210,7 @@ class Access:
     known_task: TaskRecord | None = None
     known_device: DeviceRecord | None = None
     client_ip: str = ""  # by which the session was asked for
+    operation: str = ""  # as the table names it
 
     @property
     def caller(self) -> Caller:
@@ -283,9 +290,14 @@ async def _noted(
         if error.status < 500:
             note(services, caller, name, what, refused=error.code)
         raise
-    if rule.audited:
+    if rule.audited and not rule.names_in_body:
         note(services, caller, name, what)
-    return access
+    return replace(access, operation=name)
+
+
+def note_named(services: Services, access: Access, *what: str) -> None:
+    """Add to the audit log what the caller does to the objects that the body names."""
+    note(services, access.caller, access.operation, " ".join((access.client_ip, *what)))
 
 
 def note(services: Services, caller: Caller, operation: str, what: str = "", *, refused: str = "") -> None:

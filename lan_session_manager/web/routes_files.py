@@ -14,7 +14,7 @@ from starlette.responses import Response, StreamingResponse
 from lan_session_manager.store.records import SessionRecord
 from lan_session_manager.web.arrivals import announced, entry_view, new_upload, note_changed, place_of, receive
 from lan_session_manager.web.headers import attachment
-from lan_session_manager.web.policy import AccessDep
+from lan_session_manager.web.policy import AccessDep, note_named
 from lan_session_manager.web.ranges import parse_range
 from lan_session_manager.web.schemas import Directory, Move
 from lan_session_manager.web.services import Services, ServicesDep
@@ -58,6 +58,7 @@ async def directory(client_ip: str, body: Directory, services: ServicesDep, acce
     """Make a directory, with those on the way."""
     session = access.session
     place = place_of(services, session, parse_new_path(body.path))
+    note_named(services, access, body.path)
     quota = services.manager.sessions.quota(session)
     await services.threads.run(session.id, make_directory, *place, quota)
     await note_changed(services, session, body.path)
@@ -70,6 +71,7 @@ async def moved(client_ip: str, body: Move, services: ServicesDep, access: Acces
     session = access.session
     workspace, source = place_of(services, session, parse_path(body.from_))
     target_workspace, target = place_of(services, session, parse_new_path(body.to))
+    note_named(services, access, body.from_, body.to)
     target_workspace.check_writable(target)
     entry = await services.threads.run(session.id, move, workspace, source, target)
     await note_changed(services, session, body.from_)

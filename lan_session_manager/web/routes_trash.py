@@ -5,8 +5,9 @@ from typing import Any
 from fastapi import APIRouter
 from starlette.responses import Response
 
+from lan_session_manager.errors import ReadOnlyError
 from lan_session_manager.web.arrivals import entry_view, moment, note_changed, place_of
-from lan_session_manager.web.policy import AccessDep
+from lan_session_manager.web.policy import AccessDep, note_named
 from lan_session_manager.web.schemas import Restore, ThrowAway
 from lan_session_manager.web.services import ServicesDep
 from lan_session_manager.workspace.paths import parse_new_path, parse_path
@@ -41,6 +42,7 @@ async def thrown_away(client_ip: str, body: ThrowAway, services: ServicesDep, ac
     """Delete a file or a directory so that it can be brought back."""
     session = access.session
     place = place_of(services, session, parse_path(body.path))
+    note_named(services, access, body.path)
     kept = await services.threads.run(session.id, throw_away, *place)
     await note_changed(services, session, body.path)
     return {"id": kept.id, "path": body.path, "is_content": kept.is_content, "deleted_at": moment(kept.deleted_at)}
@@ -68,8 +70,12 @@ async def restored(
 ) -> dict[str, Any]:
     """Bring something back to where it was, or to another place; never over anything."""
     session = access.session
-    workspace, to = place_of(services, session, parse_new_path(body.to) if body.to is not None else ())
+    workspace, _ = place_of(services, session, ())
+    to = parse_new_path(body.to) if body.to is not None else None
+    if to is not None and place_of(services, session, to)[0].read_only:
+        raise ReadOnlyError(path=body.to)
+    note_named(services, access, trash_id, *([body.to] if body.to else []))
     quota = services.manager.sessions.quota(session)
-    path, entry = await services.threads.run(session.id, restore, workspace, trash_id, quota, to or None)
+    path, entry = await services.threads.run(session.id, restore, workspace, trash_id, quota, to)
     await note_changed(services, session, "/".join(path))
     return {"path": "/".join(path), **(entry_view(entry) if entry else {})}

@@ -3,7 +3,8 @@
 That is on the workspace's own file system, within the same quota, and out of the sight of tasks: a rename takes a thing
 there and back. Each has a directory of its own with what is known of it (`facts`), which is on the disk before the
 thing itself (`data`) comes; so at any moment it is either in the workspace or here, whole. What is to go for good is
-renamed first, so that half of it is never found again.
+renamed first, so that half of it is never found again. A task that was in there stays in there, and may go on writing:
+removing has a time, and what is left of it counts (`leaving`).
 """
 
 import json
@@ -11,6 +12,7 @@ import logging
 import os
 import re
 import secrets
+import stat
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -29,6 +31,7 @@ _log = logging.getLogger(__name__)
 
 BIN = "trash"
 KEPT_S = 24 * 3600
+PURGE_S = 2.0  # what is removed in that time is gone; the rest goes on leaving
 MOST = 200  # things in it at once; one more, and the oldest goes
 DATA = b"data"
 _FACTS = b"facts"
@@ -116,43 +119,72 @@ def forget(directory: int, kept_id: str) -> None:
     """Remove the place of a thing that is not there any more. To be called acting as the owner."""
     with suppress(FileNotFoundError):
         with closing(os.open(kept_id, _OPEN, dir_fd=directory)) as place, suppress(FileNotFoundError):
+            if _is_there(place):
+                return
             os.unlink(_FACTS, dir_fd=place)
         with suppress(OSError):  # what is still in it goes with its age
             os.rmdir(kept_id, dir_fd=directory)
 
 
-def amounts(directory: int) -> tuple[dict[str, Amount], bool]:
-    """What each thing takes, by id, and whether that is all. To be called with the right to search."""
-    sums: dict[str, list[int]] = defaultdict(lambda: [0, 0])
-    walk = Walk(directory)
-    for path, info in walk:
-        kept_id, _, rest = path.partition(b"/")
-        if rest.partition(b"/")[0] == DATA:
-            each = sums[os.fsdecode(kept_id)]
-            each[0] += info.st_blocks * _BLOCK
-            each[1] += 1
-    return {kept_id: Amount(size, files) for kept_id, (size, files) in sums.items()}, walk.complete
+def amounts(directory: int) -> dict[str, Amount]:
+    """What each thing takes, by id. To be called with the right to search."""
+    return _counted(directory)[0]
 
 
-def amount(staging: Path, owner: Owner) -> Amount:
-    """What all of it takes. Not to be called acting. Raises OSError."""
+def amount(staging: Path, owner: Owner) -> tuple[Amount, Amount]:
+    """What all of it takes, and what of that is leaving. Not to be called acting. Raises OSError."""
     with _bin_of(staging, owner, searching=True) as directory:
         if directory is None:
-            return Amount()
-        each, complete = amounts(directory)
-    return Amount(sum(one.bytes for one in each.values()), sum(one.files for one in each.values()), complete)
+            return Amount(), Amount()
+        return _counted(directory)[1:]
 
 
-def purge(staging: Path, owner: Owner, kept_id: str | None = None) -> int:
-    """Remove one thing for good, or all; gives how many. Not to be called acting. Raises OSError."""
+def _counted(directory: int) -> tuple[dict[str, Amount], Amount, Amount]:
+    """What each thing takes, what all of them take, and what is leaving. A file with several names counts once."""
+    sums: dict[str, list[int]] = defaultdict(lambda: [0, 0])
+    seen: set[tuple[str, int, int]] = set()
+    walk = Walk(directory)
+    for path, info in walk:
+        kept_id, _, rest = os.fsdecode(path).partition("/")
+        if kept_id.startswith(_GONE):
+            kinds = [_GONE]
+        elif rest.partition("/")[0] == DATA.decode():
+            kinds = [kept_id, ""]
+        else:
+            continue
+        for kind in kinds:
+            if info.st_nlink > 1 and not stat.S_ISDIR(info.st_mode):
+                if (kind, info.st_dev, info.st_ino) in seen:
+                    continue
+                seen.add((kind, info.st_dev, info.st_ino))
+            sums[kind][0] += info.st_blocks * _BLOCK
+            sums[kind][1] += 1
+    found = {kind: Amount(size, files, walk.complete) for kind, (size, files) in sums.items()}
+    nothing = Amount(complete=walk.complete)
+    kept, leaving = found.pop("", nothing), found.pop(_GONE, nothing)
+    return found, kept, leaving
+
+
+def purge(staging: Path, owner: Owner, kept_id: str | None = None, *, seconds: float = PURGE_S) -> int:
+    """Remove one thing for good, or all; gives how many. What takes longer than `seconds` is left for the next time.
+
+    Not to be called acting. Raises OSError.
+    """
     with _bin_of(staging, owner) as directory:
         if directory is None:
             return 0
         ids = [each for each in _by_age(directory) if kept_id in (None, each)]
-        return _purge(directory, ids)
+        return _purge(directory, ids, seconds)
 
 
-def expire(staging: int, kept_s: float = KEPT_S) -> None:
+def remove_leaving(staging: Path, owner: Owner, seconds: float) -> None:
+    """Go on with what an earlier removal has left. Not to be called acting. Raises OSError."""
+    with _bin_of(staging, owner) as directory:
+        if directory is not None:
+            _purge(directory, (), seconds)
+
+
+def expire(staging: int, kept_s: float = KEPT_S, seconds: float = PURGE_S) -> None:
     """Remove what is old, and what a server that was killed has left half-removed. To be called acting as the owner."""
     try:
         directory = opened(staging, make=False)
@@ -160,7 +192,7 @@ def expire(staging: int, kept_s: float = KEPT_S) -> None:
         return
     with closing(directory):
         old = [kept_id for kept_id in _by_age(directory) if _changed(directory, kept_id) < time.time() - kept_s]
-        _purge(directory, old)
+        _purge(directory, old, seconds)
 
 
 @contextmanager
@@ -180,6 +212,14 @@ def _bin_of(staging: Path, owner: Owner, *, searching: bool = False) -> Iterator
             yield directory
 
 
+def _is_there(place: int) -> bool:
+    try:
+        os.stat(DATA, dir_fd=place, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
 def _by_age(directory: int) -> list[str]:
     ids = [name for name in os.listdir(directory) if _ID.fullmatch(name)]
     return sorted(ids, key=lambda kept_id: _changed(directory, kept_id))
@@ -192,7 +232,8 @@ def _changed(directory: int, name: str) -> float:
         return 0.0
 
 
-def _purge(directory: int, ids: Iterable[str]) -> int:
+def _purge(directory: int, ids: Iterable[str], seconds: float = PURGE_S) -> int:
+    until = time.monotonic() + seconds
     gone = 0
     for kept_id in ids:
         with suppress(FileNotFoundError):
@@ -201,10 +242,10 @@ def _purge(directory: int, ids: Iterable[str]) -> int:
     for name in os.listdir(directory):
         if name.startswith(_GONE):
             try:
-                remove_at(directory, os.fsencode(name))
+                remove_at(directory, os.fsencode(name), until)
             except FileNotFoundError:
                 continue
-            except (OSError, LSMError) as error:  # such as a directory of somebody else in it: the next time, then
+            except (OSError, LSMError) as error:  # too much for the time, or not its own: the next time, then
                 _log.info("something in the trash could not be removed: %s", error)
     return gone
 

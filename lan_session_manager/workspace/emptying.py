@@ -4,9 +4,11 @@ What the session has locked is unlocked for that: it may go as well.
 """
 
 import errno
+import math
 import os
 import secrets
 import stat
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -25,10 +27,11 @@ _GROWS = (
 )
 
 
-def remove_at(parent: int, name: bytes) -> None:
+def remove_at(parent: int, name: bytes, until: float = math.inf) -> None:
     """Delete what has that name in the directory `parent`, a directory with everything in it, a link itself.
 
-    To be called acting as the owner. Raises OSError, and ConflictError when a task goes on writing there.
+    Not longer than `until`, by time.monotonic(). To be called acting as the owner. Raises OSError, and ConflictError
+    when it took too long or a task goes on writing there.
     """
     unlock(parent)
     for _ in range(_TRIES):
@@ -37,7 +40,7 @@ def remove_at(parent: int, name: bytes) -> None:
                 os.unlink(name, dir_fd=parent)
                 return
             with closing(reached(parent, name, DIRECTORY)) as top:
-                _Emptying(top).run()
+                _Emptying(top, until).run()
             os.rmdir(name, dir_fd=parent)
         except OSError as error:
             if error.errno in _LOCKED:
@@ -67,10 +70,11 @@ class _Emptying:
     Nothing is moved out of the workspace for that: a task whose current directory it is would be outside as well.
     """
 
-    def __init__(self, top: int) -> None:
+    def __init__(self, top: int, until: float = math.inf) -> None:
         unlock(top)
         self._levels = [_Level(top, b"", [])]
         self._left = _BUDGET
+        self._until = until
         self._refusals = _REFUSALS
 
     def run(self) -> None:
@@ -163,5 +167,5 @@ class _Emptying:
 
     def _spend(self) -> None:
         self._left -= 1
-        if self._left < 0:
+        if self._left < 0 or time.monotonic() > self._until:
             raise ConflictError(what=_GROWS)

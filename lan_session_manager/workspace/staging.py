@@ -4,6 +4,7 @@ Each workspace has a staging directory, its owner's, so that the owner's rights 
 """
 
 import errno
+import logging
 import os
 import secrets
 import stat
@@ -11,14 +12,17 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from lan_session_manager.errors import StorageError
+from lan_session_manager.errors import LSMError, StorageError
 from lan_session_manager.workspace.bin import BIN, expire
 from lan_session_manager.workspace.bin import KEPT_S as BIN_KEPT_S
 from lan_session_manager.workspace.opener import closing
 from lan_session_manager.workspace.owner import Owner, acting_as
 
+_log = logging.getLogger(__name__)
+
 _STALE_S = 3600  # a staged file that nobody wrote to for so long was left by a server that was killed
 KEPT_S = 24 * 3600  # the same of an upload that goes on later
+_BIN_S = 0.5  # for what goes for good of one bin: the others wait for that, and so does a start
 PART, FACTS = ".part", ".facts"  # such an upload's bytes, and what is known of it
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -79,13 +83,21 @@ class Staged:
 
 
 def sweep(directory: Path, bin_kept_s: float = BIN_KEPT_S) -> None:
-    """Do `sweep_one` for all staging directories below `directory`. Raises OSError."""
+    """Do `sweep_each` for all staging directories below `directory`. Raises OSError."""
     for found in directory.iterdir():
         info = found.lstat()
         if stat.S_ISDIR(info.st_mode):
-            sweep_one(found, bin_kept_s)
+            sweep_each(found, bin_kept_s)
         elif info.st_mtime < time.time() - _STALE_S:  # an earlier version had one directory for all workspaces
             found.unlink(missing_ok=True)
+
+
+def sweep_each(directory: Path, bin_kept_s: float = BIN_KEPT_S) -> None:
+    """Do `sweep_one`; that it cannot be done for one workspace stops it for no other."""
+    try:
+        sweep_one(directory, bin_kept_s)
+    except (OSError, LSMError) as error:
+        _log.warning("what is old could not be removed from %s: %s", directory, error)
 
 
 def sweep_one(directory: Path, bin_kept_s: float = BIN_KEPT_S) -> None:
@@ -98,7 +110,7 @@ def sweep_one(directory: Path, bin_kept_s: float = BIN_KEPT_S) -> None:
         if not info.st_uid:  # made a moment ago: nothing is in it yet
             return
         with acting_as(Owner(info.st_uid, info.st_gid, range(info.st_uid, info.st_uid + 1))):
-            expire(fd, bin_kept_s)
+            expire(fd, bin_kept_s, _BIN_S)
             changed: dict[str, float] = {}
             for name in set(os.listdir(fd)) - {BIN}:
                 with suppress(FileNotFoundError):

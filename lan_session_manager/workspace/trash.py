@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from lan_session_manager.errors import (
     ConflictError,
+    LSMError,
     NotFoundError,
     QuotaError,
     StorageError,
@@ -24,9 +25,13 @@ from lan_session_manager.workspace.renaming import rename_new
 from lan_session_manager.workspace.staging import opened_staging
 from lan_session_manager.workspace.usage import DIRECTORY_BYTES, Quota
 from lan_session_manager.workspace.validate import TOP
+from lan_session_manager.workspace.volumes.base import NO_ROOM
 from lan_session_manager.workspace.workspace import Workspace
 
 T = TypeVar("T")
+
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_HALF = "Not everything could be deleted. What could be is in the trash, from where it can be brought back."
 
 
 @dataclass(frozen=True)
@@ -49,10 +54,15 @@ def throw_away(workspace: Workspace, path: Parts) -> Kept:
         workspace.check_writable(path)
     try:
         return _throw_away(workspace, path, is_content)
-    except (QuotaError, TooManyFilesError, StorageError):
-        if not workspace.empty_trash():
+    except (QuotaError, TooManyFilesError, StorageError) as error:
+        if not _is_for_room(error) or not workspace.empty_trash():
             raise
         return _throw_away(workspace, path, is_content)
+
+
+def _is_for_room(error: LSMError) -> bool:
+    cause = error.__cause__
+    return not isinstance(error, StorageError) or (isinstance(cause, OSError) and cause.errno in NO_ROOM)
 
 
 def _throw_away(workspace: Workspace, path: Parts, is_content: bool) -> Kept:
@@ -66,7 +76,9 @@ def _throw_away(workspace: Workspace, path: Parts, is_content: bool) -> Kept:
             kept, place = bins.add(directory, path, is_content=is_content)
             try:
                 _take(parent, names, place, is_content=is_content)
-            except BaseException:
+            except BaseException as error:
+                if is_content and not _taken_back(parent, place):
+                    raise ConflictError(what=_HALF) from error
                 bins.forget(directory, kept.id)
                 raise
             finally:
@@ -82,8 +94,21 @@ def _take(parent: int, names: list[bytes], place: int, *, is_content: bool) -> N
         rename_new(parent, names[0], place, DATA)
         return
     os.mkdir(DATA, 0o700, dir_fd=place)
-    with closing(os.open(DATA, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=place)) as data:
+    with closing(os.open(DATA, _DIRECTORY, dir_fd=place)) as data:
         _move_all(parent, names, data)
+
+
+def _taken_back(parent: int, place: int) -> bool:
+    """Put back what has been moved of a directory's content; gives whether all of it could be."""
+    try:
+        with closing(os.open(DATA, _DIRECTORY, dir_fd=place)) as data:
+            _move_all(data, [os.fsencode(name) for name in os.listdir(data)], parent)
+        os.rmdir(DATA, dir_fd=place)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
 
 
 def _move_all(source: int, names: list[bytes], target: int) -> None:
@@ -100,7 +125,7 @@ def contents(workspace: Workspace) -> tuple[list[Deleted], float]:
 
     def work(root: int, directory: int) -> list[Deleted]:
         del root
-        sizes, _ = bins.amounts(directory)
+        sizes = bins.amounts(directory)
         found = []
         for kept in bins.everything(directory):
             if (known := bins.find(directory, kept.id)) is None:
@@ -135,7 +160,7 @@ def restore(workspace: Workspace, kept_id: str, quota: Quota, to: Parts | None =
         os.close(known[1])
         target = to or known[0].path
         directories = missing(root, target[:-1])
-        amount = bins.amounts(directory)[0].get(kept_id, bins.Amount())
+        amount = bins.amounts(directory).get(kept_id, bins.Amount())
         return target, amount.bytes + directories * DIRECTORY_BYTES, amount.files + directories
 
     def work(root: int, directory: int) -> Entry | None:
@@ -183,9 +208,8 @@ def _put(root: int, target: Parts, place: int) -> Entry:
 
 
 def _put_back(root: int, path: Parts, place: int) -> None:
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     with closing(make_directories(root, path)) as target:
-        with closing(os.open(DATA, flags, dir_fd=place)) as data:
+        with closing(os.open(DATA, _DIRECTORY, dir_fd=place)) as data:
             unlock(data)
             names = [os.fsencode(name) for name in os.listdir(data)]
             taken = {os.fsencode(name) for name in os.listdir(target)}

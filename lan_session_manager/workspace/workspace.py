@@ -21,12 +21,14 @@ from lan_session_manager.errors import (
 from lan_session_manager.settings import MB, STATE_DIR
 from lan_session_manager.workspace import bin as bins
 from lan_session_manager.workspace import validate
+from lan_session_manager.workspace.bin import Amount
+from lan_session_manager.workspace.clock import SetClock
 from lan_session_manager.workspace.directories import make_and_give, make_own, move_aside
 from lan_session_manager.workspace.meter import Meter, Reservation, Scanner
 from lan_session_manager.workspace.opener import DIRECTORY, beneath, closing, open_directory, refusals, unlock
 from lan_session_manager.workspace.owner import Owner, acting_as
 from lan_session_manager.workspace.paths import Parts
-from lan_session_manager.workspace.staging import Staged, sweep, sweep_one
+from lan_session_manager.workspace.staging import Staged, sweep, sweep_each
 from lan_session_manager.workspace.unfinished import Unfinished
 from lan_session_manager.workspace.usage import FACTS, Quota, Usage, changed_since, measure
 from lan_session_manager.workspace.validate import SHARED, TOP
@@ -40,6 +42,7 @@ _STAGING = "uploads"  # below the server's own directory; in it, one directory f
 _NAME = re.compile(r"[A-Za-z0-9_~-]{1,200}")
 _MOST_OUTPUTS = 100
 _UNLIMITED = 1 << 62
+_AGAIN_S = 0.25  # for what is leaving a bin, at each scan of its workspace
 # With less left of a quota that the kernel keeps, so much or that part of it, a task may fail for what is in the trash.
 _SHORT, _SHORT_PART = 64 * MB, 20
 
@@ -254,6 +257,8 @@ class Workspaces:
         self._at_hand: set[str] = set()
         self._unfinished: dict[str, Unfinished] = {}
         self._quotas: dict[str, Callable[[], Quota]] = {}
+        self._leaving: dict[str, Amount] = {}  # what of each bin may be there still, being removed
+        self._clock = SetClock()
 
     def prepare(self) -> None:
         """Make the data directory (0700), the server's own in it, and shared/ with its two. Raises StorageError."""
@@ -273,15 +278,16 @@ class Workspaces:
     def sweep(self, reserve_bytes: int = 0) -> None:
         """Give up uploads that nobody went on with for long, of this server and of earlier ones, and old trash.
 
-        Of the latter everything, if the disk has less than `reserve_bytes` left. Raises OSError.
+        Of the latter everything, if the disk has less than `reserve_bytes` left. A clock that was set meanwhile makes
+        nothing older. Raises OSError.
         """
         disk = os.statvfs(self.data_dir)
-        kept_s = bins.KEPT_S if disk.f_bavail * disk.f_frsize >= reserve_bytes else 0.0
+        kept_s = bins.KEPT_S + self._clock.ahead() if disk.f_bavail * disk.f_frsize >= reserve_bytes else 0.0
         for unfinished in list(self._unfinished.values()):
             unfinished.expire()
         sweep(self.data_dir / STATE_DIR / _STAGING, kept_s)
         for staging in staging_directories(self.data_dir):
-            sweep_one(staging, kept_s)
+            sweep_each(staging, kept_s)
 
     def workspace(
         self,
@@ -328,6 +334,7 @@ class Workspaces:
             except ToolError as error:
                 raise StorageError from error
         self._meters.pop(name, None)
+        self._leaving.pop(name, None)
         self._quotas.pop(name, None)
         self._unfinished.pop(name, None)
 
@@ -386,14 +393,36 @@ class Workspaces:
         return self._meters.setdefault(name, (Meter(count, self._scanner), parts))
 
     def _with_trash(self, found: Usage, name: str, staging: Path, owner: Owner) -> Usage:
-        """The usage with what is in the trash, which goes for good where the quota has no room for it."""
-        trash = bins.amount(staging, owner)
+        """The usage with what is in the trash, which goes for good where the quota has no room for it.
+
+        What is leaving counts as the workspace's own as far as it has grown since: a task that stays in there and goes
+        on writing is stopped for that, as anywhere else.
+        """
+        trash, leaving = bins.amount(staging, owner)
         usage = replace(found, trash_bytes=trash.bytes, trash_files=trash.files)
         quota = self._quotas.get(name)
+        known = self._leaving.get(name, leaving)
         if trash.files and quota and not (trash.complete and quota().holds_trash(usage)):
+            known = Amount(known.bytes + trash.bytes, known.files + trash.files)
             bins.purge(staging, owner)
-            return found
-        return usage
+        elif leaving.files:
+            bins.remove_leaving(staging, owner, _AGAIN_S)
+        else:
+            self._leaving.pop(name, None)
+            return usage
+        trash, leaving = bins.amount(staging, owner)
+        usage = replace(found, trash_bytes=trash.bytes, trash_files=trash.files)
+        if not leaving.files:
+            self._leaving.pop(name, None)
+            return usage
+        self._leaving[name] = Amount(min(known.bytes, leaving.bytes), min(known.files, leaving.files))
+        self._meters[name][1].touch()  # it is gone on with
+        return replace(
+            usage,
+            bytes=usage.bytes + max(0, leaving.bytes - known.bytes),
+            files=usage.files + max(0, leaving.files - known.files),
+            complete=found.complete and leaving.complete,
+        )
 
 
 def _plain_place(data_dir: Path, name: str) -> Place:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterator
 
 import pytest
-from playwright.sync_api import Dialog, Page, expect
+from playwright.sync_api import Dialog, Page, Route, expect
 
 from tests.browser.browser import Browsers
 from tests.integration.clients import device, ended, submit, wait_for
@@ -283,3 +283,21 @@ def test_health_and_settings_are_read(server: Server, browsers: Browsers) -> Non
     expect(page.locator("tr[data-setting]")).to_have_count(1)
     page.reload()
     expect(page.locator('tr[data-setting="slots"]')).to_be_visible()
+
+
+def test_a_section_that_was_left_before_its_answer_came_is_there_when_it_is_opened_again(
+    server: Server, browsers: Browsers
+) -> None:
+    page = browsers.launch().open(f"{server.url}/admin")
+    log_in(page, server)
+    held: list[Route] = []
+    page.route("**/admin/api/settings", lambda route: held.append(route))
+    with page.expect_request("**/admin/api/settings"):
+        section(page, "Settings")
+    section(page, "Queue")
+    expect(page.get_by_role("heading", name="Queue", exact=True).first).to_be_visible()
+    for route in held:
+        route.continue_()
+    page.unroute("**/admin/api/settings")
+    section(page, "Settings")
+    expect(page.get_by_text("MAX_CONCURRENT_TASKS").first).to_be_visible()

@@ -1,10 +1,11 @@
 """The form for a new task: what was written before comes back, files come by the clipboard, and a draft survives."""
 
+import json
 import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Request, Route, expect
 
 from tests.browser.browser import Browsers
 from tests.integration.clients import device
@@ -34,6 +35,10 @@ def page(server: Server, browsers: Browsers) -> Page:
 
 def _field(page: Page) -> Locator:
     return page.get_by_role("textbox", name="Command")
+
+
+def _key(request: Request) -> str:
+    return str(json.loads(request.post_data or "")["idempotency_key"])
 
 
 def _run(page: Page, command: str, runner: str = "Shell") -> None:
@@ -105,3 +110,40 @@ def test_a_paused_session_is_told_that_its_task_will_wait(page: Page, server: Se
         expect(page.get_by_text("paused by the owner: this one will wait")).to_be_visible()
         owner.post(f"{path}/resume").raise_for_status()
     expect(page.get_by_text("paused by the owner")).to_have_count(0)
+
+
+def test_a_start_that_is_no_time_is_refused_and_harms_nothing(page: Page) -> None:
+    page.evaluate("""() => localStorage.setItem("lsm.draft", JSON.stringify({
+        command: "echo never", runner: "shell", startAfter: "20261-11-23T10:00" }))""")
+    page.reload()
+    expect(_field(page)).to_have_value("echo never")
+    _field(page).press("Control+Enter")
+    expect(page.get_by_role("alert").filter(has_text="cannot start at that time")).to_be_visible()
+    expect(_field(page)).to_have_value("echo never")
+
+
+def test_what_is_sent_again_after_a_reload_is_one_task(server: Server, browsers: Browsers) -> None:
+    chromium = browsers.launch()
+    chromium.expect("ERR_FAILED")
+    page = chromium.open(server.url)
+    keys: list[str] = []
+
+    def swallow(route: Route) -> None:
+        keys.append(_key(route.request))
+        route.fetch()  # the server has it, the page never hears of it
+        route.abort()
+
+    page.route("**/api/task/submit", swallow)
+    _field(page).fill("echo once")
+    _field(page).press("Control+Enter")
+    expect(page.get_by_role("alert").filter(has_text="server")).to_be_visible()
+    page.unroute("**/api/task/submit")
+    page.reload()
+    row = page.locator(".task").filter(has_text="echo once")
+    expect(row).to_have_count(1)
+    expect(_field(page)).to_have_value("echo once")
+    with page.expect_request("**/api/task/submit") as again:
+        _field(page).press("Control+Enter")
+    assert [_key(again.value)] == keys
+    expect(_field(page)).to_have_value("")
+    expect(row).to_have_count(1)

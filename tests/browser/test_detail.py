@@ -183,3 +183,14 @@ def test_the_library_of_the_pictures_is_fetched_when_they_are_looked_at(
     page.get_by_role("tab", name="Details").click()
     expect(page.locator(".plotbox canvas").first).to_be_visible()
     assert any(Path(url).name == "uplot.js" for url in asked)
+
+
+def test_a_long_command_that_failed_comes_back_whole_with_its_options(server: Server, chromium: Chromium) -> None:
+    command = "".join(f"number = {n}\n" for n in range(200)) + "raise SystemExit(3)"
+    with device(server) as client:
+        task = ended(client, submit(client, command, runner="python", limits={"memory_mb": 256, "time_s": 300}))
+    page = chromium.open(f"{server.url}/#task_{task['number']:03}/details")
+    page.get_by_role("button", name="Edit command").click()
+    expect(page.get_by_role("textbox", name="Command")).to_have_value(command)
+    expect(page.get_by_role("radio", name="Python")).to_be_checked()
+    expect(page.get_by_role("button", name=re.compile("^Options"))).to_contain_text("5 min · 256 MB")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.browser.browser import Browsers, Chromium
 from tests.relay import Relay
@@ -81,3 +81,44 @@ def test_over_a_cut_no_event_is_lost_and_none_is_told_twice(server: Server, brow
         assert page.evaluate(_ROWS) == outside.evaluate(_ROWS)
         told = [words for words in page.evaluate("told") if words]
         assert len(told) == len(set(told)), "an end was told twice"
+
+
+def test_an_answer_that_is_no_answer_is_asked_for_again(server: Server, browsers: Browsers) -> None:
+    chromium = browsers.launch()
+    times = 0
+
+    def once(route: Route) -> None:
+        nonlocal times
+        times += 1
+        if times == 1:
+            route.fulfill(status=200, content_type="text/html", body="<h1>a proxy's page</h1>")
+        else:
+            route.continue_()
+
+    chromium.context.route("**/api/dashboard/*", once)
+    page = chromium.open(server.url)
+    expect(page.get_by_role("button", name="Try again")).to_be_visible()
+    expect(page.locator("[data-connection=live]")).to_be_attached()
+    assert times > 1
+
+
+def test_what_was_deleted_while_the_page_was_away_is_gone_and_what_came_after_is_not(
+    server: Server, browsers: Browsers
+) -> None:
+    page = browsers.launch().open(server.url)
+    found = page.evaluate(
+        """async () => {
+            const { applyMessage } = await import("/static/js/store.js");
+            const task = (id, created_at) => [id, { task_id: id, created_at, status: "completed" }];
+            const state = {
+                tasks: new Map([task("old", "2026-01-01T00:00:00Z"), task("anew", "2026-01-03T00:00:00Z")]),
+                order: ["anew", "old"], selectedId: null, picked: null, eventId: 9, told: [], skew: 0,
+            };
+            const gone = (id) => ({ event: "task_deleted", id: 5, task_id: id, timestamp: "2026-01-02T00:00:00Z" });
+            return ["old", "anew"].map((id) => {
+                const after = { ...state, ...applyMessage(state, gone(id), 0) };
+                return [[...after.tasks.keys()].join(), after.order.join(), after.eventId];
+            });
+        }"""
+    )
+    assert found == [["anew", "anew", 9], ["old,anew", "anew,old", 9]]

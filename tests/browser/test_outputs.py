@@ -258,6 +258,28 @@ def test_a_table_shows_more_rows_on_demand_under_a_head_that_stays(server: Serve
         page.wait_for_function("(n) => document.querySelectorAll('.out-body tbody tr').length > n", arg=before)
 
 
+def test_a_table_of_a_place_with_decimal_commas_keeps_its_numbers(server: Server, chromium: Chromium) -> None:
+    page = chromium.open(_left(server, preise__csv="Ware;Preis\nBrot;3,20\nSalz;0,45\n", leer__csv="\n"))
+    expect(page.get_by_role("cell", name="3,20", exact=True)).to_be_visible()
+    expect(page.get_by_text("2 rows, 2 columns")).to_be_visible()
+    expect(page.get_by_text("-1 rows")).to_have_count(0)
+
+
+def test_more_of_a_text_that_could_not_be_fetched_can_be_asked_for_again(server: Server, chromium: Chromium) -> None:
+    lines = "".join(f"line {number} {'x' * 60}\n" for number in range(5000))
+    page = chromium.open(_left(server, long__txt=lines))
+    expect(page.locator(".textview")).to_contain_text("line 0 ")
+    chromium.expect("status of 503")
+    page.route("**/files/outputs/long.txt", lambda route: route.fulfill(status=503, body='{"error": "Not now."}'))
+    page.get_by_role("button", name="Show more").click()
+    expect(page.get_by_text("Not now.")).to_be_visible()
+    expect(page.locator(".textview")).to_contain_text("line 0 ")
+    page.unroute("**/files/outputs/long.txt")
+    page.get_by_role("button", name="Show more").click()
+    expect(page.locator(".textview")).to_contain_text("line 4000 ")
+    expect(page.get_by_text("Not now.")).to_have_count(0)
+
+
 def test_json_is_laid_out_and_no_number_changes(server: Server, chromium: Chromium) -> None:
     exact = '{"id":12345678901234567890}'
     page = chromium.open(_left(server, a__json='{"b":[1,{"c":null}]}', b__json=exact, c__json="{not json"))

@@ -214,3 +214,42 @@ def test_an_empty_filter_of_what_runs_says_so_and_loads_nothing(page: Page) -> N
     assert asked == []
     page.get_by_role("button", name="Show all").click()
     expect(page.locator(".task").nth(20)).to_be_attached()
+
+
+def test_a_deleted_task_at_the_end_of_the_list_hides_no_others(
+    context: tuple[Server, Chromium], page: Page, server: Server
+) -> None:
+    context[1].expect("status of 404.*before=")
+    page.goto(f"{server.url}/#{task_of(0, 3)[-8:]}")
+    page.reload()
+    expect(page.get_by_role("heading", name=re.compile(r"inputs.3\.csv"))).to_be_visible()
+    with device(server, ADDRESS) as client:
+        # The last one of the dashboard's, from where on older ones are asked for.
+        shown = client.get(f"/api/dashboard/{ADDRESS}").json()["my_tasks"]
+        over = sorted((one for one in shown if one["ended_at"]), key=lambda one: str(one["created_at"]))
+        assert client.delete(f"/api/task/{over[0]['task_id']}").status_code == 204
+    expect(_row(page, over[0]["task_id"])).to_have_count(0)
+    page.locator(".tasks-list").evaluate(_TO, 1)
+    expect(page.locator(".task").first).to_have_attribute("aria-setsize", re.compile(r"^[5-9]\d\d|^\d{4}"))
+    newest = page.locator(".task").first
+    assert int(newest.get_attribute("aria-posinset") or 0) > 0
+
+
+def test_a_key_that_is_held_does_what_it_does_once(page: Page) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url) if request.url.endswith("/rerun") else None)
+    _link(page, task_of(0, TASKS)).focus()
+    with page.expect_response("**/rerun") as answer:
+        for _ in range(10):
+            page.keyboard.down("r")  # as the keyboard repeats it
+        page.keyboard.up("r")
+    expect(_row(page, answer.value.json()["task_id"])).to_have_attribute("data-status", "failed")  # no such program
+    assert len(asked) == 1
+
+
+def test_a_link_to_no_task_says_so_and_keeps_what_is_shown(context: tuple[Server, Chromium], page: Page) -> None:
+    context[1].expect("status of 404.*task_99999")
+    _link(page, task_of(0, TASKS - 1)).click()
+    page.evaluate("location.hash = '#task_99999'")
+    expect(page.get_by_text("leads to no task of this session")).to_be_visible()
+    expect(page.get_by_role("heading", name=re.compile(rf"inputs.{TASKS - 1}\.csv"))).to_be_visible()

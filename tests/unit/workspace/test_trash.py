@@ -1,7 +1,9 @@
 """What is thrown away comes back whole, wherever the server was killed, and is in nobody's way until then."""
 
+import errno
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from lan_session_manager.workspace import trash as trashes
 from lan_session_manager.workspace.listing import list_directory
 from lan_session_manager.workspace.move import move
 from lan_session_manager.workspace.paths import parse_path
+from lan_session_manager.workspace.renaming import rename_new
 from lan_session_manager.workspace.trash import contents, purge, restore, throw_away
 from lan_session_manager.workspace.upload import Upload
 from tests.unit.workspace.conftest import NAME, UID, put
@@ -272,3 +275,122 @@ def test_a_server_that_is_killed_at_any_step_loses_nothing(
         os.utime(found, (1, 1))
     workspaces.sweep()
     assert list((workspace.staging / "trash").iterdir()) == []
+
+
+def test_what_cannot_go_as_a_whole_stays_as_a_whole(workspace: Workspace, disk: Path) -> None:
+    for name in "abcdefgh":
+        put(disk / "outputs" / name, name.encode())
+    (disk / "outputs/of-root").mkdir()  # of nobody in the session: it can be moved by none of its tasks
+    (disk / "outputs/of-root").chmod(0o700)
+    before = _tree(disk)
+    with pytest.raises(LSMError):
+        throw_away(workspace, ("outputs",))
+    assert _tree(disk) == before
+    assert _ids(workspace) == []
+
+
+def test_what_was_moved_and_cannot_go_back_stays_in_the_trash(
+    workspace: Workspace, disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(disk / "outputs/a", b"1")
+    put(disk / "outputs/b", b"2")
+    done = 0
+
+    def fails(source: int, name: bytes, target: int, new: bytes) -> None:
+        nonlocal done
+        done += 1
+        if done > 1:
+            raise OSError(errno.ENOSPC, "no room")
+        rename_new(source, name, target, new)
+
+    monkeypatch.setattr("lan_session_manager.workspace.trash.rename_new", fails)
+    with pytest.raises(ConflictError, match="in the trash"):
+        throw_away(workspace, ("outputs",))
+    monkeypatch.undo()
+    [kept_id] = _ids(workspace)
+    assert len(_tree(disk / "outputs")) == 1
+    restore(workspace, kept_id, QUOTA)
+    assert _tree(disk / "outputs") == {"a": b"1", "b": b"2"}
+
+
+def test_a_file_with_many_names_counts_once(workspace: Workspace, disk: Path) -> None:
+    put(disk / "inputs/d/0", os.urandom(2 * MB))
+    for number in range(1, 9):
+        (disk / f"inputs/d/{number}").hardlink_to(disk / "inputs/d/0")
+    throw_away(workspace, ("inputs", "d"))
+    assert workspace.meter.scan().trash_bytes < 3 * MB
+    assert contents(workspace)[0][0].size < 3 * MB
+
+
+def test_who_stays_in_what_was_removed_and_writes_on_uses_up_the_quota(workspaces: Workspaces) -> None:
+    quota = Quota(10 * MB, 1_000)
+    workspace = workspaces.workspace(NAME, UID, quota=lambda: quota)
+    workspace.create()
+    disk = workspace.data_dir / workspace.name
+    put(disk / "inputs/d/first", os.urandom(6 * MB))
+    put(disk / "inputs/d/e/second", b"2")
+    inside = os.open(disk / "inputs/d/e", os.O_RDONLY)  # as the current directory of a task
+    above = os.open(disk / "inputs/d", os.O_RDONLY)
+    try:
+        throw_away(workspace, ("inputs", "d"))
+        put(disk / "inputs/more", os.urandom(6 * MB))  # both do not fit
+        os.fchown(above, 0, 0)  # somebody else's: it cannot be emptied
+        os.fchmod(above, 0o500)
+        os.fchown(inside, 0, 0)
+        usage = workspace.meter.scan()
+        assert quota.holds(usage), "what was there before is no growth"
+        with open("grown", "wb", opener=lambda name, flags: os.open(name, flags, dir_fd=inside)) as file:
+            file.write(os.urandom(8 * MB))
+        assert not quota.holds(workspace.meter.scan())
+        os.fchown(above, UID, UID)
+        os.fchown(inside, UID, UID)
+        usage = workspace.meter.scan()
+        assert quota.holds(usage)
+        assert (usage.trash_bytes, usage.trash_files) == (0, 0)
+    finally:
+        os.close(inside)
+        os.close(above)
+
+
+def test_a_removal_that_takes_too_long_is_left_and_gone_on_with(workspace: Workspace, disk: Path) -> None:
+    for number in range(300):
+        put(disk / f"inputs/d/{number}", b"")
+    throw_away(workspace, ("inputs", "d"))
+    assert bins.purge(workspace.staging, workspace.owner, seconds=0.0) == 1
+    assert _ids(workspace) == []
+    assert bins.amount(workspace.staging, workspace.owner)[1].files > 200
+    workspace.meter.scan()
+    assert bins.amount(workspace.staging, workspace.owner) == (bins.Amount(), bins.Amount())
+
+
+def test_a_clock_that_is_set_makes_nothing_old(
+    workspaces: Workspaces, workspace: Workspace, disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(disk / "inputs/a", b"1")
+    throw_away(workspace, ("inputs", "a"))
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + 25 * 3600)
+    workspaces.sweep()
+    workspaces.sweep()
+    assert len(_ids(workspace)) == 1
+    monkeypatch.setattr(time, "time", lambda: now() + 50 * 3600)
+    monkeypatch.setattr(time, "monotonic", lambda real=time.monotonic: real() + 25 * 3600)
+    workspaces.sweep()
+    assert _ids(workspace) == [], "a day has really passed"
+
+
+def test_one_bin_that_cannot_be_swept_keeps_no_other_and_no_start_waiting(
+    workspaces: Workspaces, workspace: Workspace, disk: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    put(disk / "inputs/a", b"1")
+    throw_away(workspace, ("inputs", "a"))
+    other = workspaces.workspace("another", UID + 65536)
+    other.create()
+    put(other.data_dir / "another/inputs/a", b"1")
+    throw_away(other, ("inputs", "a"))
+    bad = other.staging / "trash"
+    bad.rename(bad.with_name("moved"))
+    bad.write_text("no directory")
+    workspaces.sweep(reserve_bytes=1 << 62)
+    assert _ids(workspace) == []
+    assert "could not be removed" in caplog.text

@@ -93,11 +93,12 @@ export async function start(again = false) {
   }
 }
 
+// Also one that only a search has found.
+const askedFor = (state) => [...state.tasks.values()].find((task) => taskKey(task) === state.route.key);
+
 function firstChoice(state) {
   const tasks = state.order.map((id) => state.tasks.get(id));
-  // Also one that only a search has found.
-  const asked = [...state.tasks.values()].find((task) => taskKey(task) === state.route.key);
-  return (asked ?? tasks.find((task) => task.status === "running") ?? tasks[0])?.task_id ?? null;
+  return (askedFor(state) ?? tasks.find((task) => task.status === "running") ?? tasks[0])?.task_id ?? null;
 }
 
 /** Asks for the task of the address bar, if it is older than those that are loaded. */
@@ -113,6 +114,7 @@ async function fetchAsked() {
   } catch (error) {
     // There is none, or that is no name: what is selected stays.
     if (!(error instanceof api.ApiError || error instanceof URIError)) throw error;
+    if (store.get().route.key === key) store.set({ notice: T.tasks.gone });
   }
 }
 
@@ -120,8 +122,7 @@ async function fetchAsked() {
 export function followRoute() {
   const route = parseRoute(location.hash);
   const state = store.get();
-  const selectedId = route.key === null ? state.selectedId : firstChoice({ ...state, route });
-  store.set({ route, selectedId });
+  store.set({ route, selectedId: askedFor({ ...state, route })?.task_id ?? state.selectedId });
   fetchAsked();
 }
 
@@ -188,7 +189,9 @@ export const unpack = (path) =>
 export const remove = (id) =>
   attempt(async () => {
     if (store.get().tasks.get(id)?.status === "queued") await api.cancelTask(id);
-    await api.deleteTask(id);
+    await api.deleteTask(id).catch((error) => {
+      if (error.status !== 404) throw error; // somebody else was faster
+    });
     store.set(applyDeleted(store.get(), id));
     if (PHONE.matches) goTo("#tasks");
   });
@@ -201,7 +204,10 @@ export const older = () => attempt(() => loadOlder(store), false);
 /** Looks for tasks, also among those that are not loaded. @param {string} words */
 export const find = (words) => attempt(() => search(store, words.trim().toLowerCase()));
 
-/** One for which it cannot be done stops no other. @param {"cancel" | "rerun" | "delete"} action @param {string[]} ids */
+/**
+ * One for which it cannot be done stops no other.
+ * @param {"cancel" | "rerun" | "delete"} action @param {string[]} ids @returns {Promise<boolean | null>} whether all were asked for
+ */
 export const bulk = (action, ids) =>
   attempt(async () => {
     const refused = [];
@@ -214,9 +220,11 @@ export const bulk = (action, ids) =>
         if (action === "delete") for (const { task_id: id } of answer.done) store.set(applyDeleted(store.get(), id));
       }
       if (refused.length) store.set({ notice: T.tasks.refused(refused.length, refused[0].error) });
+      return true;
     } catch (error) {
       if (!done || !(error instanceof api.ApiError)) throw error;
       store.set({ notice: T.tasks.partly(done, ids.length, error.message) });
+      return false;
     }
   });
 

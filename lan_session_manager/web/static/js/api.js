@@ -3,6 +3,7 @@
 import { T } from "./text.js";
 
 const TIMEOUT_MS = 20000;
+const NO_CONTENT = 204;
 const NOT_MODIFIED = 304; // the answer to who asks by an ETag
 const DEVICE = "/api/device";
 
@@ -54,8 +55,9 @@ export function whenDeviceNeeded(handler) {
 
 /**
  * @param {string} path
- * @param {RequestInit & {timeoutMs?: number}} options
- * @returns {Promise<Response>} a successful answer
+ * @param {RequestInit & {timeoutMs?: number, read?: (answer: Response) => any}} options `read`: what is made of the
+ *   answer; one that breaks off or is something else counts as none
+ * @returns {Promise<any>} what `read` gives of a successful answer, or the answer itself
  * @throws {ApiError}
  */
 export async function call(path, options = {}) {
@@ -67,29 +69,30 @@ export async function call(path, options = {}) {
   }
 }
 
-async function callOnce(path, { timeoutMs = TIMEOUT_MS, ...options }) {
+async function callOnce(path, { timeoutMs = TIMEOUT_MS, read = (answer) => answer, ...options }) {
   const stop = new AbortController();
   const timer = setTimeout(() => stop.abort(), timeoutMs);
-  let response;
   try {
-    response = await fetch(path, { credentials: "same-origin", cache: "no-store", ...options, signal: stop.signal });
+    const response = await fetch(path, { credentials: "same-origin", cache: "no-store", ...options, signal: stop.signal });
     if (!response.ok && response.status !== NOT_MODIFIED) throw errorFrom(response.status, await response.text(), response.headers.get("Retry-After"));
+    return await read(response);
   } catch (error) {
     if (error instanceof ApiError) throw error;
     throw new ApiError(stop.signal.aborted ? T.errors.timeout : T.errors.network, { code: "network" });
   } finally {
     clearTimeout(timer);
   }
-  return response;
 }
 
-/** @param {string} path @param {object} [options] @returns {Promise<any>} */
-const getJson = async (path, options) => (await call(path, options)).json();
+/** @param {Response} response @returns {Promise<any>} what it says; null where it says nothing */
+export const readJson = (response) => (response.status === NO_CONTENT ? null : response.json());
 
-const send = async (method, path, body, options = {}) => {
+/** @param {string} path @param {object} [options] @returns {Promise<any>} */
+const getJson = (path, options) => call(path, { ...options, read: readJson });
+
+const send = (method, path, body, options = {}) => {
   const headers = { "Content-Type": "application/json" };
-  const response = await call(path, { method, headers, body: JSON.stringify(body ?? {}), ...options });
-  return response.status === 204 ? null : response.json();
+  return call(path, { method, headers, body: JSON.stringify(body ?? {}), read: readJson, ...options });
 };
 
 const taskUrl = (id) => `/api/task/${encodeURIComponent(id)}`;

@@ -8,9 +8,9 @@ import { T } from "./text.js";
 import { clearAttached, uploads } from "./uploads.js";
 
 function recalled() {
-  const blank = { command: "", runner: "", limits: {}, network: "", priority: 0, startAfter: "" };
+  const blank = { command: "", runner: "", limits: {}, network: "", priority: 0, startAfter: "", key: "" };
   try {
-    const { command, runner, limits, network, priority, startAfter } = JSON.parse(recall("draft") ?? "{}");
+    const { command, runner, limits, network, priority, startAfter, key } = JSON.parse(recall("draft") ?? "{}");
     if (typeof command !== "string" || typeof runner !== "string") return blank;
     return {
       command,
@@ -19,13 +19,19 @@ function recalled() {
       network,
       priority: typeof priority === "number" ? priority : 0,
       startAfter: typeof startAfter === "string" ? startAfter : "",
+      key: typeof key === "string" ? key : "",
     };
   } catch {
     return blank;
   }
 }
 
-export const draft = createStore({ ...recalled(), sending: false, error: "", key: "" });
+export const draft = createStore({ ...recalled(), sending: false, error: "" });
+
+function keep() {
+  const { command, runner, limits, network, priority, startAfter, key } = draft.get();
+  remember("draft", JSON.stringify({ command, runner, limits, network, priority, startAfter, key }));
+}
 
 /**
  * @param {{command?: string, runner?: string, limits?: object, network?: string, priority?: number,
@@ -33,8 +39,7 @@ export const draft = createStore({ ...recalled(), sending: false, error: "", key
  */
 export function edit(changes) {
   draft.set({ ...changes, error: "", key: "" });
-  const { command, runner, limits, network, priority, startAfter } = draft.get();
-  remember("draft", JSON.stringify({ command, runner, limits, network, priority, startAfter }));
+  keep();
 }
 
 /** @param {any} dash @param {any} written the draft @returns {string} its runner, or the first one there is */
@@ -61,7 +66,7 @@ export function limitsOf(dash, written) {
 }
 
 /** @param {any} written the draft @returns {string | null} when it starts at the earliest, ISO 8601; null: now */
-export function startOf(written) {
+function startOf(written) {
   const at = Date.parse(written.startAfter);
   return Number.isNaN(at) ? null : new Date(at).toISOString();
 }
@@ -95,8 +100,13 @@ export async function sendDraft() {
     draft.set({ error: T.composer.nothing });
     return;
   }
+  if (written.startAfter && !startOf(written)) {
+    draft.set({ error: T.composer.noTime });
+    return;
+  }
   const key = written.key || newKey();
   draft.set({ sending: true, error: "", key });
+  keep(); // whoever reloads now and presses again has one task all the same
   try {
     await submit(
       {

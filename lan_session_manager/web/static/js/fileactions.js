@@ -116,11 +116,11 @@ export async function nameTyped(name) {
   const target = isNew ? `${editing.path}/${name}` : `${parentOf(editing.path)}/${name}`;
   if (!isNew && target === editing.path) return stopTyping();
   const error = whyNoName(name);
-  if (error) return say(error);
+  if (error) return say(error, editing);
   try {
     const { ip } = store.get();
     if (isNew) {
-      if ((await namesBeside(target)).has(name)) return say(T.workspace.taken(visible(name)));
+      if ((await namesBeside(target)).has(name)) return say(T.workspace.taken(visible(name)), editing);
       await api.makeFolder(ip, target);
     } else {
       await api.moveFile(ip, editing.path, target);
@@ -128,14 +128,17 @@ export async function nameTyped(name) {
     }
   } catch (failure) {
     if (failure.status === undefined) throw failure;
-    return say(failure.code === "conflict" ? T.workspace.taken(visible(name)) : failure.message);
+    return say(failure.code === "conflict" ? T.workspace.taken(visible(name)) : failure.message, editing);
   }
+  if (files.get().editing !== editing) return true;
   await focusOn(target);
   return stopTyping();
 }
 
-const say = (error) => {
-  files.set({ editing: { ...files.get().editing, error } });
+// Whoever has left the name meanwhile is told above the tasks.
+const say = (error, of) => {
+  if (files.get().editing === of) files.set({ editing: { ...of, error } });
+  else store.set({ notice: error });
   return false;
 };
 

@@ -49,6 +49,7 @@ export function ms(iso) {
 
 /** @param {number} at ms @returns {string} "14:06:31" in this device's time zone, with the day when it is not today */
 export function clock(at) {
+  if (Number.isNaN(at)) return "";
   const date = new Date(at);
   const time = `${pad(date.getHours())}:${pad(date.getMinutes())}:${pad(date.getSeconds())}`;
   if (date.toDateString() === new Date().toDateString()) return time;

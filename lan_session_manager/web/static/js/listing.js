@@ -41,7 +41,7 @@ export function withDashboard(state, list) {
 }
 
 /** @param {any} state @param {{tasks: import("./types.js").Task[], next: string | null}} page @returns {object} changes */
-export function withPage(state, { tasks: list, next }) {
+function withPage(state, { tasks: list, next }) {
   const tasks = new Map(state.tasks);
   for (const task of list) if (!tasks.has(task.task_id)) tasks.set(task.task_id, task);
   const horizon = next ? (list[list.length - 1] ?? state.horizon) : null;
@@ -91,8 +91,10 @@ export async function loadOlder(store) {
     // The task where it goes on has been deleted meanwhile: from the last one that is there.
     const tasks = new Map(store.get().tasks);
     tasks.delete(horizon.task_id);
-    const order = listed(tasks, null);
-    store.set({ tasks, order, horizon: tasks.get(order[order.length - 1]) ?? null });
+    const order = listed(tasks, horizon);
+    const last = order.map((id) => tasks.get(id)).filter(isOver).pop();
+    if (last) store.set({ tasks, order, horizon: last });
+    else store.set(withPage({ ...store.get(), tasks }, await api.tasksPage({ most: PAGE })));
   } finally {
     loading = false;
   }
@@ -112,12 +114,15 @@ export async function search(store, words) {
   if (!words || !store.get().more) return;
   let before = "";
   let found = 0;
-  do {
-    const page = await api.tasksPage({ q: words, most: SEARCH_PAGE, ...(before && { before }) });
-    if (mine !== searches) return;
-    store.set(withFound(store.get(), page));
-    found += page.tasks.length;
-    before = page.next;
-  } while (before && found < PAGE);
-  store.set({ finding: false });
+  try {
+    do {
+      const page = await api.tasksPage({ q: words, most: SEARCH_PAGE, ...(before && { before }) });
+      if (mine !== searches) return;
+      store.set(withFound(store.get(), page));
+      found += page.tasks.length;
+      before = page.next;
+    } while (before && found < PAGE);
+  } finally {
+    if (mine === searches) store.set({ finding: false });
+  }
 }

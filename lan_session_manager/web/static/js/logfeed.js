@@ -29,7 +29,7 @@ export function followLog(id, onChange) {
   let wishes = 0; // what somebody wants to see now: an answer to an earlier wish changes nothing
 
   function follow() {
-    if (opened && lines.atEnd && !feed.ended) {
+    if (!stopped && opened && lines.atEnd && !feed.ended) {
       awaited = lines.next;
       live.send({ type: "follow_log", task_id: id, after: lines.next, skip: true });
     }

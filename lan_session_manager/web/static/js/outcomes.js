@@ -24,7 +24,7 @@ function signalName(task) {
   if (SIGNAL_NAME.test(task.detail)) return task.detail;
   const code = task.exit_code ?? 0;
   const number = code > 128 ? code - 128 : -code;
-  return SIGNALS[number] ?? (number > 0 ? `signal ${number}` : "a signal");
+  return SIGNALS[number] ?? O.signal(number);
 }
 
 function exitCause(task) {

@@ -66,10 +66,10 @@ const ending = (path) => /\.([0-9a-z]+)$/i.exec(path)?.[1].toLowerCase() ?? "";
  */
 export function kindOf(path, bytes) {
   const end = ending(path);
-  if (end in IMAGES) return bytes <= IMAGE_BYTES ? "image" : null;
-  if (end in TABLES) return "table";
+  if (Object.hasOwn(IMAGES, end)) return bytes <= IMAGE_BYTES ? "image" : null;
+  if (Object.hasOwn(TABLES, end)) return "table";
   if (end === "svg") return bytes <= DRAWING_BYTES ? "drawing" : "text";
-  if (end in BY_BROWSER) return BY_BROWSER[end];
+  if (Object.hasOwn(BY_BROWSER, end)) return BY_BROWSER[end];
   if (end === "json") return "json";
   if (end === "md" || end === "markdown") return "markdown";
   return TEXTS.has(end) ? "text" : null;
@@ -98,7 +98,7 @@ export async function drawing(path) {
 }
 
 /** @param {number} step how often more was asked for @returns {number} bytes that are fetched */
-export const bytesAt = (step) => Math.min(MOST_TEXT_BYTES, TEXT_BYTES * STEP ** step);
+const bytesAt = (step) => Math.min(MOST_TEXT_BYTES, TEXT_BYTES * STEP ** step);
 
 /** @param {number} bytes of the file @param {number} step @returns {boolean} whether asking again brings more of it */
 export const hasMore = (bytes, step) => bytes > bytesAt(step) && bytesAt(step) < MOST_TEXT_BYTES;
@@ -120,16 +120,24 @@ export async function text(path, bytes, step = 0) {
   return { text: new TextDecoder().decode(part, { stream: !whole }), whole };
 }
 
+// Where the comma is the sign of decimals, spreadsheets write semicolons.
+function separatorOf(source, path) {
+  const separator = TABLES[ending(path)] ?? ",";
+  const head = source.slice(0, source.search(/\n|$/));
+  const count = (sign) => head.split(sign).length;
+  return separator === "," && count(";") > count(",") ? ";" : separator;
+}
+
 /**
  * The rows of a table.
  * @param {string} source @param {boolean} whole whether `source` is all of the file @param {string} path
  * @returns {{rows: string[][], columns: number, total: number | null}} `total`: rows without the head, if all were seen
  */
 export function table(source, whole, path) {
-  const all = parseCsv(source, TABLES[ending(path)] ?? ",");
+  const all = parseCsv(source, separatorOf(source, path));
   if (!whole && all.length > 1) all.pop(); // cut somewhere in the middle
   const columns = all.reduce((most, row) => Math.max(most, row.length), 0);
-  return { rows: all.map((row) => row.slice(0, TABLE_COLUMNS)), columns, total: whole ? all.length - 1 : null };
+  return { rows: all.map((row) => row.slice(0, TABLE_COLUMNS)), columns, total: whole ? Math.max(0, all.length - 1) : null };
 }
 
 /**

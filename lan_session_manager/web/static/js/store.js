@@ -168,12 +168,17 @@ export function applyMessage(state, message, now) {
     base.told = [...state.told.slice(-TOLD), message.id];
     base.said = T.page.said(shortId(message.task), T.states[message.task.status].toLowerCase());
   }
+  // A dashboard does not say which of the older tasks are gone. What was reported again since has a later beginning.
+  if (message.event === "task_deleted") {
+    const eventId = Math.max(state.eventId, message.id);
+    const isNewer = ms(state.tasks.get(message.task_id)?.created_at) > ms(message.timestamp);
+    return { ...base, eventId, ...(isNewer ? null : applyDeleted(state, message.task_id)) };
+  }
   // Replayed after a reconnect, and already part of the dashboard that came first: only to be told.
   if (message.id <= state.eventId) return base;
   base.eventId = message.id;
   if (message.event === "session_paused" || message.event === "session_unpaused")
     base.dash = { ...state.dash, paused: message.event === "session_paused" };
-  if (message.event === "task_deleted") return { ...base, ...applyDeleted(state, message.task_id) };
   // What else changes in the workspace says where: see `Workspace`.
   if (message.event === "task_completed") base.filesVersion = state.filesVersion + 1;
   return message.task ? { ...base, ...withTask(state, message.task) } : base;

@@ -49,7 +49,7 @@ export function upload(files, { attached = false, into = "inputs", goesOn = 0 } 
     const file = given.file ?? given;
     const one = made(nameOf(given), file.size, attached, into);
     if (max && file.size > max * 1024 * 1024)
-      Object.assign(one, { state: "failed", error: T.upload.tooLarge(sizeMb(max)), attached: false });
+      Object.assign(one, { state: "failed", error: T.upload.tooLarge(sizeMb(max)) });
     else jobs.set(one.id, jobOf(file, one.path));
     fresh.push(one);
   }
@@ -324,4 +324,9 @@ export function canRetry(id) {
 // What waited for the connection goes on when it is back.
 store.subscribe((state) => {
   if (!isLost(state)) next();
+});
+
+// What is on its way is lost with the page, but for what the person picks again.
+addEventListener("beforeunload", (event) => {
+  if (uploads.get().list.some((one) => [...GOES_ON, "paused", "exists"].includes(one.state))) event.preventDefault();
 });

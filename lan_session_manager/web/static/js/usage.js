@@ -31,7 +31,7 @@ const recent = (points) => {
  * @param {Map<string, import("./types.js").Task>} tasks
  * @returns {Map<string, Used>} of the tasks that run still
  */
-export function applyUsage(of, message, tasks) {
+function applyUsage(of, message, tasks) {
   const next = new Map();
   for (const [id, used] of of) if (tasks.get(id)?.status === "running") next.set(id, used);
   for (const [id, now] of Object.entries(message.usage)) {

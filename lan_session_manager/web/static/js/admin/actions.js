@@ -34,20 +34,18 @@ const READ = {
     const before = admin.get().sessions;
     return {
       leaving,
-      ...(found && { sessions: { ...found, sessions: reused(found.sessions, before?.sessions, "session_id") } }),
+      sessions: { ...found, sessions: reused(found.sessions, before?.sessions, "session_id") },
     };
   },
   async queue() {
     const found = await api.queue();
-    return found && { queue: { ...found, tasks: reused(found.tasks, admin.get().queue?.tasks, "task_id") } };
+    return { queue: { ...found, tasks: reused(found.tasks, admin.get().queue?.tasks, "task_id") } };
   },
   async health() {
-    const found = await api.health();
-    return found && { health: found };
+    return { health: await api.health() };
   },
   async settings() {
-    const found = await api.settings();
-    return found && { settings: found };
+    return { settings: await api.settings() };
   },
   async audit() {
     if ((admin.get().audit?.pages ?? 1) === 1) await readAudit();
@@ -64,11 +62,10 @@ async function look() {
     const [seen, found] = await Promise.all([api.overview(), READ[section]()]);
     if (mine !== round) return;
     const now = Date.now();
-    const at = ms((seen ?? found?.[section])?.timestamp);
     admin.set({
-      ...(seen && { seen }),
+      seen,
       ...found,
-      ...(at && { skew: at - now }),
+      ...(seen !== admin.get().seen && { skew: ms(seen.timestamp) - now }),
       view: "open", over: false, lost: false, seenAt: now,
     });
   } catch (error) {

@@ -1,31 +1,32 @@
 /** The owner's calls: below /admin, where the cookie of the login counts. Raise ApiError. */
 
-import { call } from "../api.js";
+import { call, readJson } from "../api.js";
 
 const ROOT = "/admin/api";
 const NOT_MODIFIED = 304;
 
-const get = async (path) => (await call(path)).json();
+const get = (path) => call(path, { read: readJson });
 
-const send = async (method, path, body = {}) => {
+const send = (method, path, body = {}) => {
   const headers = { "Content-Type": "application/json" };
-  const response = await call(path, { method, headers, body: JSON.stringify(body) });
-  return response.status === 204 ? null : response.json();
+  return call(path, { method, headers, body: JSON.stringify(body), read: readJson });
 };
 
-const known = new Map(); // by path: the ETag of the last answer
+const known = new Map(); // by path: the last answer and its ETag
 
 /** Has the next answers come whole, whatever was known. */
 export const forgetAll = () => known.clear();
 
-/** @param {string} path @returns {Promise<any>} null: it is as it was */
-async function news(path) {
-  const etag = known.get(path);
-  const response = await call(path, etag ? { headers: { "If-None-Match": etag } } : {});
-  if (response.status === NOT_MODIFIED) return null;
-  const body = await response.json();
-  known.set(path, response.headers.get("ETag"));
-  return body;
+/** @param {string} path @returns {Promise<any>} the same object as before where nothing has changed */
+function news(path) {
+  const before = known.get(path);
+  const read = async (response) => {
+    if (response.status === NOT_MODIFIED) return before.body;
+    const body = await response.json();
+    known.set(path, { body, etag: response.headers.get("ETag") });
+    return body;
+  };
+  return call(path, { read, ...(before && { headers: { "If-None-Match": before.etag } }) });
 }
 
 /** @param {Record<string, string | number>} values those that are empty are left out */

@@ -82,7 +82,7 @@ function Title() {
 }
 
 function Ready() {
-  const hasTasks = useStore((state) => state.tasks.size > 0);
+  const hasTasks = useStore((state) => state.tasks.size > 0 || state.more);
   const lost = useStore((state) => state.connection.lost);
   const said = useStore((state) => state.said);
   const expiring = useStore((state) => state.expiresAt > 0);

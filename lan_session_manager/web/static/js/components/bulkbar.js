@@ -31,9 +31,10 @@ export function BulkBar({ byId, picked, lost }) {
     const tasks = kinds[action];
     if (action === "delete" && !(await confirm(T.tasks.deleteMany(tasks.length)))) return;
     setBusy(true);
-    await bulk(action, tasks.map((task) => task.task_id));
-    setBusy(false);
+    const all = await bulk(action, tasks.map((task) => task.task_id)).finally(() => setBusy(false));
+    if (!all) return;
     close();
+    document.getElementById("pane-tasks")?.focus();
   };
   const button = (action, icon) => html`<button class="btn" type="button" disabled=${lost || busy || !kinds[action].length}
     onClick=${() => run(action)}><${Icon} name=${icon} />${T.tasks.many[action](kinds[action].length)}</button>`;

@@ -1,5 +1,7 @@
 /** Why a task failed, what to do, and the button that does it. */
 
+import { attempt } from "../actions.js";
+import * as api from "../api.js";
 import { confirm } from "../dialogs.js";
 import { draft, edit } from "../draft.js";
 import { html } from "../html.js";
@@ -16,9 +18,11 @@ export function Callout({ task, lost }) {
   const actions = useTaskActions(task);
   const { title, body, detail, rerun, edit: editable } = failure(task, dash);
   const editCommand = async () => {
+    const whole = task.command_cut ? await attempt(() => api.task(task.task_id)) : task;
+    if (!whole) return;
     const written = draft.get().command.trim();
-    if (written && written !== task.command && !(await confirm(T.dialog.replaceDraft))) return;
-    edit({ command: task.command, runner: task.runner, limits: task.limits });
+    if (written && written !== whole.command && !(await confirm(T.dialog.replaceDraft))) return;
+    edit({ command: whole.command, runner: task.runner, limits: task.limits, network: task.network });
     goTo("#tasks");
     setTimeout(() => document.getElementById("command")?.focus(), 0);
   };

@@ -3,7 +3,7 @@
 import { percent, size, visible } from "../format.js";
 import { html } from "../html.js";
 import { T } from "../text.js";
-import { dismiss, retry } from "../uploads.js";
+import { canRetry, dismiss, retry } from "../uploads.js";
 import { Icon, iconFor } from "./icons.js";
 
 const part = (one) => (one.size ? Math.floor((one.loaded / one.size) * 100) : 0);
@@ -32,7 +32,7 @@ export function Chip({ one, lost, insert }) {
     <span class="trunc num"><${Progress} one=${one} lost=${lost} /></span>
     ${one.state === "exists" && html`<button class="linkbtn" type="button" aria-label=${T.upload.replaceName(name)}
       onClick=${() => retry(one.id, true)}>${T.upload.replace}</button>`}
-    ${(one.state === "paused" || one.state === "failed") && html`<button class="linkbtn" type="button" disabled=${lost}
+    ${(one.state === "paused" || one.state === "failed") && canRetry(one.id) && html`<button class="linkbtn" type="button" disabled=${lost}
       aria-label=${T.upload.retry(name)} onClick=${() => retry(one.id)}>${T.retry}</button>`}
     <button class="ib" type="button" aria-label=${removal} title=${removal} onClick=${() => dismiss(one.id)}>
       <${Icon} name="x" /></button>

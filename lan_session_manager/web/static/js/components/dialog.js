@@ -42,7 +42,7 @@ export function Dialog() {
     // A token is shown once: a click beside it must not be its end.
     if (event.target === box.current && shown.kind !== "token") closeDialog(false);
   };
-  return html`<dialog class=${`dialog dialog--${shown.kind}`} ref=${box} aria-labelledby="h-dialog" onCancel=${onCancel}
+  return html`<dialog key=${shown.kind} class=${`dialog dialog--${shown.kind}`} ref=${box} aria-labelledby="h-dialog" onCancel=${onCancel}
     onClick=${onClick}>
     <div class="dialog-in"><${KINDS[shown.kind]} ...${shown} /></div>
   </dialog>`;

@@ -42,7 +42,7 @@ function Order({ value }) {
 
 function Start({ value }) {
   return html`<label for="opt-start">${T.composer.start}</label>
-    <input class="field" id="opt-start" type="datetime-local" value=${value}
+    <input class="field" id="opt-start" type="datetime-local" max="9999-12-31T23:59" value=${value}
       onInput=${(event) => edit({ startAfter: event.target.value })} />
     <span class="hint">${T.composer.startHint}</span>`;
 }

@@ -66,7 +66,7 @@ function Output({ output, ip, lost, isNew, openAtFirst }) {
 }
 
 /** @param {string[]} paths @returns {string} the deepest folder that all of them are in */
-export function folderOf(paths) {
+function folderOf(paths) {
   const [first = "", ...rest] = paths.map((path) => path.split("/").slice(0, -1));
   if (!first) return "outputs";
   const same = (n) => rest.every((parts) => parts[n] === first[n]);

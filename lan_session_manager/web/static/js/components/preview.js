@@ -77,10 +77,12 @@ function Formatted({ source }) {
 
 function Text({ path, bytes, kind, onAbout }) {
   const [step, setStep] = useState(0);
+  const [tries, setTries] = useState(0);
   const [found, setFound] = useState(null);
   const [error, setError] = useState("");
   useEffect(() => {
     let gone = false;
+    setError("");
     text(path, bytes, step).then(
       (answer) => {
         if (gone) return;
@@ -90,24 +92,25 @@ function Text({ path, bytes, kind, onAbout }) {
         const rows = parsed && (parsed.total ?? parsed.rows.length - 1);
         if (parsed) onAbout(T.outputs.table(rows, parsed.columns, parsed.total !== null));
       },
-      (failure) => setError(T.outputs.failed(failure.message)),
+      (failure) => !gone && setError(T.outputs.failed(failure.message)),
     );
     return () => {
       gone = true;
     };
-  }, [path, bytes, step]);
-  if (error) return html`<p class="nothing">${error}</p>`;
+  }, [path, bytes, step, tries]);
+  if (error && !found) return html`<p class="nothing">${error}</p>`;
   if (!found) return html`<p class="nothing">${T.reading}</p>`;
   if (!found.text) return html`<p class="nothing">${T.outputs.blank}</p>`;
   const { rest } = found; // of what is shown, while more of it is on its way
-  const onMore = () => setStep(step + 1);
-  if (found.parsed) return html`<${Table} rows=${found.parsed.rows} rest=${rest} onMore=${onMore} />`;
+  const onMore = () => (error ? setTries(tries + 1) : setStep(step + 1));
+  const failed = error && html`<p class="nothing" role="alert">${error}</p>`;
+  if (found.parsed) return html`<${Table} rows=${found.parsed.rows} rest=${rest} onMore=${onMore} />${failed}`;
   return html`${kind === "markdown"
       ? html`<${Formatted} source=${found.text} />`
       : html`<pre class="textview" tabindex="0">${visibleText(found.neat)}</pre>`}
     ${!found.whole && html`<p class="fine cutnote">${rest
       ? html`<button class="linkbtn" type="button" onClick=${onMore}>${T.outputs.moreText}</button>`
-      : T.outputs.cut}</p>`}`;
+      : T.outputs.cut}</p>`}${failed}`;
 }
 
 function Page({ url, name }) {

@@ -14,15 +14,26 @@ function focusNeighbour(at) {
   rows[Math.min(at, rows.length - 1)]?.focus();
 }
 
+// A button that was pressed may be gone then, or was out of order for a moment.
+function focusAgain(id) {
+  if (document.activeElement === document.body)
+    document.querySelector(`.task[data-id="${CSS.escape(id)}"] .task-open`)?.focus();
+}
+
 /** @param {import("../types.js").Task} task */
 export function useTaskActions(task) {
   const [busy, setBusy] = useState(false);
   // One at a time: a second click while the first is under way would run a task twice.
   const once = async (work) => {
     if (busy) return;
+    const row = document.activeElement?.closest(".task")?.dataset.id;
     setBusy(true);
-    await work();
-    setBusy(false);
+    try {
+      await work();
+    } finally {
+      setBusy(false);
+    }
+    if (row) setTimeout(() => focusAgain(row), 0);
   };
   return {
     busy,

@@ -76,7 +76,7 @@ function onKey(event, task, ids) {
     n: () => document.getElementById("command")?.focus(),
     Escape: () => store.set({ picked: null }),
   }[event.key];
-  if (!done || store.get().connection.lost) return;
+  if (!done || event.repeat || store.get().connection.lost) return;
   event.preventDefault();
   done();
 }

@@ -1,5 +1,6 @@
 /** What was deleted: a line to undo each deletion of this page, and a dialog with all that can be brought back. */
 
+import { attempt } from "../actions.js";
 import * as api from "../api.js";
 import { closeDialog, confirm } from "../dialogs.js";
 import { deletions, dismissDeletion, restore, undo } from "../fileactions.js";
@@ -83,11 +84,10 @@ async function askEmpty(list) {
   const bytes = list.reduce((sum, entry) => sum + entry.size, 0);
   const body = T.trash.emptyBody(list.length, size(bytes));
   if (!(await confirm({ title: T.trash.emptyTitle, body, button: T.trash.empty }))) return;
-  await api.emptyTrash(store.get().ip).catch((error) => {
-    if (error.status === undefined) throw error;
-    store.set({ notice: error.message });
+  await attempt(async () => {
+    await api.emptyTrash(store.get().ip);
+    deletions.set({ list: [] });
   });
-  deletions.set({ list: [] });
 }
 
 /** The dialog. */

@@ -36,6 +36,7 @@ export const composer = {
   draining: ", der Server hält gleich an: diese wartet",
   draftKept: "Entwurf behalten",
   nothing: "Es gibt noch nichts zu starten: schreibe zuerst einen Befehl.",
+  noTime: "Zu dieser Zeit kann die Aufgabe nicht beginnen: Wähle eine andere oder keine.",
   uploading: "Lädt zuerst hoch",
   run: "Starten",
   sending: "Wird gesendet",

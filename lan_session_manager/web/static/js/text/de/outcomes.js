@@ -26,6 +26,7 @@ export const O = {
   exitWith: (code, why) => `Exit-Code ${code}, ${why}`,
   notFound: "Befehl nicht gefunden",
   notRunnable: "der Befehl lässt sich nicht ausführen",
+  signal: (n) => (n > 0 ? `Signal ${n}` : "ein Signal"),
   childMemory: (mb) => `einem Kindprozess fehlte Speicher: Grenze ${sizeMb(mb)}`,
   memory: (mb) => `zu wenig Speicher: Grenze ${sizeMb(mb)}`,
   memoryOf: "zu wenig Speicher",

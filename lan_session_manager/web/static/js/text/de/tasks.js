@@ -29,6 +29,7 @@ export const tasks = {
     button: `${plural(n, "Aufgabe", "Aufgaben")} löschen`,
   }),
   refused: (n, why) => `Bei ${plural(n, "Aufgabe", "Aufgaben")} ging es nicht: ${why}`,
+  gone: "Dieser Link führt zu keiner Aufgabe dieser Sitzung: Sie wurde gelöscht, oder gehört einer anderen.",
   partly: (done, of, why) => `Bei ${count(done)} von ${plural(of, "Aufgabe", "Aufgaben")} ist es geschehen, dann ging es nicht weiter: ${why}`,
   first: (id) => `${id} als nächste starten`,
   filterName: "Aufgaben filtern",

@@ -108,7 +108,7 @@ export const upload = {
   chooseAgain: "Datei wählen",
   chooseAgainName: (name) => `Die Datei ${name} noch einmal wählen`,
   other: "Das ist eine andere Datei, oder sie hat sich geändert. Wähle dieselbe, oder brich diesen Upload ab.",
-  tooMany: (n) => `Dieser Ordner hat mehr als ${n} Dateien. Lade ein Archiv davon hoch, und entpacke es hier.`,
+  tooMany: (n) => `Das sind mehr als ${n} Dateien. Lade ein Archiv davon hoch, und entpacke es hier.`,
   emptyFolder: "In diesem Ordner ist keine Datei, die sich lesen lässt.",
   exists: "Eine Datei dieses Namens gibt es schon.",
   replace: "Ersetzen",

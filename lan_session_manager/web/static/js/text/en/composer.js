@@ -34,6 +34,7 @@ export const composer = {
   draining: ", the server is about to stop: this one will wait",
   draftKept: "Draft kept",
   nothing: "There is nothing to run yet: type a command first.",
+  noTime: "The task cannot start at that time: choose another one, or none.",
   uploading: "Uploading first",
   run: "Run",
   sending: "Sending",

@@ -26,6 +26,7 @@ export const O = {
   exitWith: (code, why) => `Exit ${code}, ${why}`,
   notFound: "command not found",
   notRunnable: "the command cannot be run",
+  signal: (n) => (n > 0 ? `signal ${n}` : "a signal"),
   childMemory: (mb) => `a child ran out of memory: limit ${sizeMb(mb)}`,
   memory: (mb) => `out of memory: limit ${sizeMb(mb)}`,
   memoryOf: "out of memory",

@@ -27,6 +27,7 @@ export const tasks = {
     button: `Delete ${plural(n, "task", "tasks")}`,
   }),
   refused: (n, why) => `For ${plural(n, "task", "tasks")} it could not be done: ${why}`,
+  gone: "That link leads to no task of this session: it was deleted, or is of another one.",
   partly: (done, of, why) => `It was done for ${count(done)} of ${plural(of, "task", "tasks")}, then it stopped: ${why}`,
   first: (id) => `Run ${id} next`,
   filterName: "Filter tasks",

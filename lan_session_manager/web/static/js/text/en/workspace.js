@@ -105,7 +105,7 @@ export const upload = {
   chooseAgain: "Choose the file",
   chooseAgainName: (name) => `Choose the file ${name} again`,
   other: "That is another file, or it has changed. Choose the same one, or cancel this upload.",
-  tooMany: (n) => `This folder has more than ${n} files. Upload an archive of it, then unpack that here.`,
+  tooMany: (n) => `These are more than ${n} files. Upload an archive of them, then unpack that here.`,
   emptyFolder: "There is no file in this folder that can be read.",
   exists: "A file of this name is there already.",
   replace: "Replace",
