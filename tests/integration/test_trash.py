@@ -137,3 +137,31 @@ def test_renaming_what_a_task_named(client: httpx.Client) -> None:
     name = next(name for name in _names(client, "inputs") if name.startswith("a\n"))
     client.post(f"{WORKSPACE}/move", json={"from": f"inputs/{name}", "to": "inputs/plain"}).raise_for_status()
     assert client.get(f"{FILES}/inputs/plain").content == b"whale"
+
+
+def test_the_audit_log_says_what_was_deleted_moved_and_restored(client: httpx.Client, server: Server) -> None:
+    client.post(f"{WORKSPACE}/directory", json={"path": "inputs/seen"}).raise_for_status()
+    _put(client, "inputs/seen/a")
+    client.post(f"{WORKSPACE}/move", json={"from": "inputs/seen/a", "to": "inputs/seen/b"}).raise_for_status()
+    kept = _throw(client, "inputs/seen/b")
+    client.post(f"{WORKSPACE}/trash/{kept}/restore", json={"to": "temp/c"}).raise_for_status()
+    with httpx.Client(base_url=server.url, headers={"Authorization": f"Bearer {server.admin_token}"}) as owner:
+        entries = owner.get("/api/admin/audit?most=50").json()["entries"]
+    done = [(one["operation"].split()[1].removeprefix("/api/workspace/{client_ip}/"), one["object"]) for one in entries]
+    for name, what in (
+        ("directory", "inputs/seen"),
+        ("move", "inputs/seen/a inputs/seen/b"),
+        ("trash", "inputs/seen/b"),
+        ("trash/{trash_id}/restore", f"{kept} temp/c"),
+    ):
+        assert (name, f"127.0.0.1 {what}") in done
+
+
+def test_nothing_is_restored_into_the_shared_resources(client: httpx.Client, server: Server) -> None:
+    _put(client, "inputs/mine")
+    kept = _throw(client, "inputs/mine")
+    for place in ("shared", "shared/templates/mine"):
+        answer = client.post(f"{WORKSPACE}/trash/{kept}/restore", json={"to": place})
+        assert (answer.status_code, answer.json()["code"]) == (403, "read_only")
+    assert not (server.data_dir / ".lan_session_manager/uploads/shared").exists()
+    client.post(f"{WORKSPACE}/trash/{kept}/restore", json={}).raise_for_status()

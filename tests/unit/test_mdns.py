@@ -1,12 +1,17 @@
 """A `.local` name is shown only where an answer for it names this machine."""
 
+import asyncio
+import os
+import resource
 import struct
+from contextlib import ExitStack
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lan_session_manager.mdns import names, query
+from lan_session_manager import mdns
+from lan_session_manager.mdns import is_found, names, query
 
 _OURS = ("192.168.77.1", "10.0.0.5")
 
@@ -49,3 +54,33 @@ def test_another_answer_does_not(answer: bytes) -> None:
 @given(st.binary(max_size=200))
 def test_whatever_comes_is_read(answer: bytes) -> None:
     names(answer, 7, _OURS)
+
+
+def test_a_server_with_many_connections_asks_as_well() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(4096, hard), hard))
+    try:
+        with ExitStack() as stack:
+            while stack.enter_context(open(os.devnull)).fileno() < 1100:
+                pass
+            assert not is_found("nobody-has-this-name.local", ["127.0.0.1"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_who_cannot_be_asked_is_not_asked_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = 0
+
+    def fails() -> str:
+        nonlocal asked
+        asked += 1
+        raise OSError("no descriptor is left")
+
+    monkeypatch.setattr(mdns, "_own_name", fails)
+
+    async def twice() -> list[str]:
+        name = mdns.LocalName()
+        return [await name.find(), await name.find()]
+
+    assert asyncio.run(twice()) == ["", ""]
+    assert asked == 1

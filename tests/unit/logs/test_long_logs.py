@@ -274,3 +274,13 @@ def test_lines_before_and_behind_a_gap_have_numbers_where_these_are_known(tmp_pa
     assert {hit.line is None for hit in hits if hit.start > gap.after} == {True}
     assert {hit.line == int(hit.text) + 1 for hit in hits if hit.start < gap.after} == {True}
     writer.close()
+
+
+@pytest.mark.parametrize("text", ["a", "\u00e4", "\x1b[1ma"])
+def test_no_more_is_looked_for_in_a_line_than_is_wanted(place: Path, text: str) -> None:
+    log = log_of([("stdout", (text * 100_000).encode())], place)
+    with mock.patch.object(search, "Hit", side_effect=Hit) as made:
+        found = Search(text[-1], ignore_case=False).run(log, 0, None, 3, lambda: False)
+    assert len(found.hits) == 3
+    assert found.next == found.hits[-1].end
+    assert made.call_count <= 4
