@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import shutil
 import tempfile
@@ -15,13 +16,16 @@ from lan_session_manager.engine.local import LocalConfig, LocalEngine
 from lan_session_manager.exposure import is_accepted
 from lan_session_manager.sandbox import launcher
 from lan_session_manager.sandbox.box import SandboxError
-from lan_session_manager.sandbox.boxes import instance_id
+from lan_session_manager.sandbox.boxes import Boxes, instance_id
 from lan_session_manager.sandbox.cgroups import find_cgroups
 from lan_session_manager.sandbox.host import read_mounts
+from lan_session_manager.sandbox.runtime import find_runtimes
 from lan_session_manager.sandbox.selftest import SelfTest
 from lan_session_manager.settings import STATE_DIR
 
 _NAME = "isolation"
+_PREFIX = "doctor-"
+_BEGINS_S = 5.0  # a directory may be there for a moment before it is locked
 _MONITORS_END_S = 5.0  # a monitor goes on for a moment after its box
 
 
@@ -86,10 +90,35 @@ async def _tested(directory: Path, runtime: str) -> SelfTest:
 
 
 @contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Nobody else has the directory meanwhile. Raises BlockingIOError where somebody has."""
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(fd)
+
+
+def _clear_left(state_dir: Path) -> None:
+    """Remove what self-tests have left that were killed, and the boxes that they made."""
+    for left in state_dir.glob(f"{_PREFIX}*"):
+        if left.lstat().st_mtime > time.time() - _BEGINS_S:
+            continue
+        with contextlib.suppress(OSError, SandboxError), _locked(left):
+            for runtime in find_runtimes():
+                with contextlib.suppress(SandboxError, OSError):
+                    Boxes(instance_id(left), left / STATE_DIR, runtime).remove_all()
+            shutil.rmtree(left, ignore_errors=True)
+
+
+@contextmanager
 def _scratch(data_dir: Path) -> Iterator[Path]:
     """A data directory for the self-test alone; with it goes all that its boxes needed of the host."""
     state_dir = data_dir / STATE_DIR
-    with tempfile.TemporaryDirectory(prefix="doctor-", dir=state_dir if state_dir.is_dir() else None) as name:
+    _clear_left(state_dir)
+    where = state_dir if state_dir.is_dir() else None
+    with tempfile.TemporaryDirectory(prefix=_PREFIX, dir=where) as name, _locked(Path(name)):
         directory = Path(os.path.realpath(name))
         instance = instance_id(directory)
         try:

@@ -60,6 +60,9 @@ class Amount:
     files: int = 0  # directories among them
     complete: bool = True
 
+    def __add__(self, other: "Amount") -> "Amount":
+        return Amount(self.bytes + other.bytes, self.files + other.files, self.complete and other.complete)
+
 
 def opened(staging: int, *, make: bool) -> int:
     """A descriptor of the bin. To be called acting as the owner. Raises OSError; FileNotFoundError if there is none."""

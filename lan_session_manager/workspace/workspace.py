@@ -24,6 +24,7 @@ from lan_session_manager.workspace import validate
 from lan_session_manager.workspace.bin import Amount
 from lan_session_manager.workspace.clock import SetClock
 from lan_session_manager.workspace.directories import make_and_give, make_own, move_aside
+from lan_session_manager.workspace.emptier import Emptier
 from lan_session_manager.workspace.meter import Meter, Reservation, Scanner
 from lan_session_manager.workspace.opener import DIRECTORY, beneath, closing, open_directory, refusals, unlock
 from lan_session_manager.workspace.owner import Owner, acting_as
@@ -42,7 +43,7 @@ _STAGING = "uploads"  # below the server's own directory; in it, one directory f
 _NAME = re.compile(r"[A-Za-z0-9_~-]{1,200}")
 _MOST_OUTPUTS = 100
 _UNLIMITED = 1 << 62
-_AGAIN_S = 0.25  # for what is leaving a bin, at each scan of its workspace
+_PIECE_S = 1.0  # for what is leaving a bin, after each scan of its workspace
 # With less left of a quota that the kernel keeps, so much or that part of it, a task may fail for what is in the trash.
 _SHORT, _SHORT_PART = 64 * MB, 20
 
@@ -253,6 +254,7 @@ class Workspaces:
         self.data_dir = data_dir.absolute()
         self.volumes = volumes
         self._scanner = Scanner()
+        self._emptier = Emptier()
         self._meters: dict[str, tuple[Meter, Meter]] = {}
         self._at_hand: set[str] = set()
         self._unfinished: dict[str, Unfinished] = {}
@@ -383,7 +385,9 @@ class Workspaces:
             quota = self._quotas.get(name)
             short = min(_SHORT, quota().bytes // _SHORT_PART) if quota else 0
             if held.free_bytes < short and parts.known and parts.known.trash_files:
-                bins.purge((volumes.place(name) or _plain_place(self.data_dir, name)).staging, owner)
+                staging = (volumes.place(name) or _plain_place(self.data_dir, name)).staging
+                bins.purge(staging, owner, seconds=0)
+                self._remove_soon(name, staging, owner)
                 parts.touch()
             if [held] != counted:
                 counted[:] = [held]
@@ -392,6 +396,14 @@ class Workspaces:
 
         return self._meters.setdefault(name, (Meter(count, self._scanner), parts))
 
+    def _remove_soon(self, name: str, staging: Path, owner: Owner) -> None:
+        def remove() -> None:
+            bins.remove_leaving(staging, owner, _PIECE_S)
+            if name in self._meters:
+                self._meters[name][1].touch()
+
+        self._emptier.add(name, remove)
+
     def _with_trash(self, found: Usage, name: str, staging: Path, owner: Owner) -> Usage:
         """The usage with what is in the trash, which goes for good where the quota has no room for it.
 
@@ -399,30 +411,19 @@ class Workspaces:
         on writing is stopped for that, as anywhere else.
         """
         trash, leaving = bins.amount(staging, owner)
-        usage = replace(found, trash_bytes=trash.bytes, trash_files=trash.files)
-        quota = self._quotas.get(name)
         known = self._leaving.get(name, leaving)
-        if trash.files and quota and not (trash.complete and quota().holds_trash(usage)):
-            known = Amount(known.bytes + trash.bytes, known.files + trash.files)
-            bins.purge(staging, owner)
-        elif leaving.files:
-            bins.remove_leaving(staging, owner, _AGAIN_S)
-        else:
-            self._leaving.pop(name, None)
-            return usage
-        trash, leaving = bins.amount(staging, owner)
+        quota, complete = self._quotas.get(name), found.complete and leaving.complete
         usage = replace(found, trash_bytes=trash.bytes, trash_files=trash.files)
+        if trash.files and quota and not (trash.complete and quota().holds_trash(usage)):
+            bins.purge(staging, owner, seconds=0)
+            known, leaving, usage, complete = known + trash, leaving + trash, found, found.complete
         if not leaving.files:
             self._leaving.pop(name, None)
             return usage
         self._leaving[name] = Amount(min(known.bytes, leaving.bytes), min(known.files, leaving.files))
-        self._meters[name][1].touch()  # it is gone on with
-        return replace(
-            usage,
-            bytes=usage.bytes + max(0, leaving.bytes - known.bytes),
-            files=usage.files + max(0, leaving.files - known.files),
-            complete=found.complete and leaving.complete,
-        )
+        self._remove_soon(name, staging, owner)
+        grown = max(0, leaving.bytes - known.bytes), max(0, leaving.files - known.files)
+        return replace(usage, bytes=usage.bytes + grown[0], files=usage.files + grown[1], complete=complete)
 
 
 def _plain_place(data_dir: Path, name: str) -> Place:

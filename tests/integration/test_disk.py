@@ -154,3 +154,40 @@ def test_on_a_disk_that_is_nearly_full_the_session_that_grew_most_is_stopped_and
         assert os.statvfs(small_disk).f_bavail > 0
         small.post(f"/api/task/{second}/cancel")
         ended(small, second)
+
+
+# Its directory is deleted under it; deeper than a scan looks, and faster than anybody removes.
+STAYS = """
+import os, time
+os.makedirs('outputs/t')
+os.chdir('outputs/t')
+open('/workspace/temp/ready', 'w').close()
+while not os.path.exists('/workspace/temp/go'):
+    time.sleep(0.05)
+at = os.open('.', os.O_RDONLY)
+for _ in range(70):
+    os.mkdir('d', dir_fd=at)
+    at = os.open('d', os.O_RDONLY, dir_fd=at)
+number = 0
+while True:
+    number += 1
+    os.mkdir(f'x{number}')
+"""
+
+
+def test_a_task_that_stays_in_what_was_deleted_is_stopped_and_holds_up_nobody(server: Server) -> None:
+    with device(server, "127.0.0.24") as client, device(server, "127.0.0.25") as other:
+        task_id = submit(client, STAYS, runner="python", limits={"time_s": 120})
+        wait_for(client, task_id, lambda _: (server.data_dir / "127_0_0_24/temp/ready").exists())
+        client.post("/api/workspace/127.0.0.24/trash", json={"path": "outputs/t"}).raise_for_status()
+        client.put("/api/workspace/127.0.0.24/files/temp/go", content=b"").raise_for_status()
+        task = ended(other, submit(other, WRITE))
+        assert (task["status"], task["reason"]) == ("failed", "disk_quota")
+        task = ended(client, task_id)
+        assert (task["status"], task["reason"]) == ("failed", "disk_quota")
+        usage = client.get("/api/dashboard/127.0.0.24").json()["workspace_usage"]
+        end = time.monotonic() + 60
+        while usage["trash_mb"] or usage["size_mb"] > 1:
+            assert time.monotonic() < end, usage
+            time.sleep(0.2)
+            usage = client.get("/api/dashboard/127.0.0.24").json()["workspace_usage"]

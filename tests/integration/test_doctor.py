@@ -6,10 +6,12 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 
 from lan_session_manager.doctor import isolation
@@ -211,3 +213,26 @@ def test_it_runs_beside_a_server_which_knows_its_ports_and_goes_on(tmp_path: Pat
 def _runs_a_task(server: Server) -> None:
     with device(server, "127.0.0.7") as client:
         assert ended(client, submit(client, "true"))["status"] == "completed"
+
+
+def test_what_a_killed_doctor_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    with start_server(tmp_path) as server:
+        state_dir = server.data_dir / STATE_DIR
+        command = [sys.executable, "-m", "lan_session_manager", "doctor", "--data-dir", str(server.data_dir)]
+        with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as killed:
+            instances: list[str] = []
+            end = time.monotonic() + 60
+            while not any((launcher.run_dir() / one / "bundles").is_dir() for one in instances):
+                assert time.monotonic() < end
+                instances = [instance_id(left) for left in state_dir.glob("doctor-*")]
+            time.sleep(0.3)
+            killed.kill()
+        [left], [instance] = list(state_dir.glob("doctor-*")), instances
+        begun = time.time() - 60
+        os.utime(left, (begun, begun))
+        assert _run("--data-dir", str(server.data_dir)).returncode in (0, 1)
+        assert list(state_dir.glob("doctor-*")) == []
+        assert not (launcher.run_dir() / instance).exists()
+        assert [
+            one.pid for one in psutil.process_iter(["cmdline"]) if instance in " ".join(one.info["cmdline"] or ())
+        ] == []
