@@ -60,9 +60,6 @@ class Amount:
     files: int = 0  # directories among them
     complete: bool = True
 
-    def __add__(self, other: "Amount") -> "Amount":
-        return Amount(self.bytes + other.bytes, self.files + other.files, self.complete and other.complete)
-
 
 def opened(staging: int, *, make: bool) -> int:
     """A descriptor of the bin. To be called acting as the owner. Raises OSError; FileNotFoundError if there is none."""
@@ -109,13 +106,14 @@ def find(directory: int, kept_id: str) -> tuple[Kept, int] | None:
 def everything(directory: int) -> list[Kept]:
     """All that can be brought back, the newest first. To be called acting as the owner. Raises OSError."""
     found = []
-    for kept_id in reversed(_by_age(directory)):
+    for kept_id in _by_age(directory):
         if (known := find(directory, kept_id)) is not None:
             kept, place = known
             with closing(place), suppress(FileNotFoundError):
                 os.stat(DATA, dir_fd=place, follow_symlinks=False)
                 found.append(kept)
-    return found
+    # Times on the disk are those of the last tick, which two may share.
+    return sorted(found, key=lambda kept: kept.deleted_at, reverse=True)
 
 
 def forget(directory: int, kept_id: str) -> None:
@@ -131,26 +129,33 @@ def forget(directory: int, kept_id: str) -> None:
 
 def amounts(directory: int) -> dict[str, Amount]:
     """What each thing takes, by id. To be called with the right to search."""
-    return _counted(directory)[0]
+    return _counted(directory).each
 
 
-def amount(staging: Path, owner: Owner) -> tuple[Amount, Amount]:
-    """What all of it takes, and what of that is leaving. Not to be called acting. Raises OSError."""
+@dataclass(frozen=True)
+class Count:
+    """What each thing takes, by id; what all of them take; and what each takes that is leaving, by the same id."""
+
+    each: dict[str, Amount]
+    total: Amount
+    leaving: dict[str, Amount]
+
+
+def count(staging: Path, owner: Owner) -> Count:
+    """What is in it. Not to be called acting. Raises OSError."""
     with _bin_of(staging, owner, searching=True) as directory:
-        if directory is None:
-            return Amount(), Amount()
-        return _counted(directory)[1:]
+        return Count({}, Amount(), {}) if directory is None else _counted(directory)
 
 
-def _counted(directory: int) -> tuple[dict[str, Amount], Amount, Amount]:
-    """What each thing takes, what all of them take, and what is leaving. A file with several names counts once."""
+def _counted(directory: int) -> Count:
+    """A file with several names counts once."""
     sums: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     seen: set[tuple[str, int, int]] = set()
     walk = Walk(directory)
     for path, info in walk:
         kept_id, _, rest = os.fsdecode(path).partition("/")
         if kept_id.startswith(_GONE):
-            kinds = [_GONE]
+            kinds = [kept_id]
         elif rest.partition("/")[0] == DATA.decode():
             kinds = [kept_id, ""]
         else:
@@ -163,9 +168,9 @@ def _counted(directory: int) -> tuple[dict[str, Amount], Amount, Amount]:
             sums[kind][0] += info.st_blocks * _BLOCK
             sums[kind][1] += 1
     found = {kind: Amount(size, files, walk.complete) for kind, (size, files) in sums.items()}
-    nothing = Amount(complete=walk.complete)
-    kept, leaving = found.pop("", nothing), found.pop(_GONE, nothing)
-    return found, kept, leaving
+    total = found.pop("", Amount(complete=walk.complete))
+    leaving = {name.removeprefix(_GONE): found.pop(name) for name in [*found] if name.startswith(_GONE)}
+    return Count(found, total, leaving)
 
 
 def purge(staging: Path, owner: Owner, kept_id: str | None = None, *, seconds: float = PURGE_S) -> int:

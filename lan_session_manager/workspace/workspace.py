@@ -259,7 +259,7 @@ class Workspaces:
         self._at_hand: set[str] = set()
         self._unfinished: dict[str, Unfinished] = {}
         self._quotas: dict[str, Callable[[], Quota]] = {}
-        self._leaving: dict[str, Amount] = {}  # what of each bin may be there still, being removed
+        self._leaving: dict[str, dict[str, Amount]] = {}  # of each workspace, the least that was seen of each thing
         self._clock = SetClock()
 
     def prepare(self) -> None:
@@ -410,20 +410,30 @@ class Workspaces:
         What is leaving counts as the workspace's own as far as it has grown since: a task that stays in there and goes
         on writing is stopped for that, as anywhere else.
         """
-        trash, leaving = bins.amount(staging, owner)
-        known = self._leaving.get(name, leaving)
-        quota, complete = self._quotas.get(name), found.complete and leaving.complete
+        found_there = bins.count(staging, owner)
+        trash, leaving = found_there.total, found_there.leaving
+        known = self._leaving.pop(name, {})
+        least = {one: known.get(one, now) for one, now in leaving.items()}
+        left = {one: Amount(min(a.bytes, b.bytes), min(a.files, b.files)) for one, (a, b) in _pairs(least, leaving)}
         usage = replace(found, trash_bytes=trash.bytes, trash_files=trash.files)
+        quota = self._quotas.get(name)
         if trash.files and quota and not (trash.complete and quota().holds_trash(usage)):
             bins.purge(staging, owner, seconds=0)
-            known, leaving, usage, complete = known + trash, leaving + trash, found, found.complete
-        if not leaving.files:
-            self._leaving.pop(name, None)
+            usage, left = found, left | found_there.each
+        if not left:
             return usage
-        self._leaving[name] = Amount(min(known.bytes, leaving.bytes), min(known.files, leaving.files))
+        self._leaving[name] = left
         self._remove_soon(name, staging, owner)
-        grown = max(0, leaving.bytes - known.bytes), max(0, leaving.files - known.files)
-        return replace(usage, bytes=usage.bytes + grown[0], files=usage.files + grown[1], complete=complete)
+        return replace(
+            usage,
+            bytes=usage.bytes + sum(max(0, now.bytes - before.bytes) for _, (before, now) in _pairs(least, leaving)),
+            files=usage.files + sum(max(0, now.files - before.files) for _, (before, now) in _pairs(least, leaving)),
+            complete=found.complete and all(now.complete or one not in known for one, now in leaving.items()),
+        )
+
+
+def _pairs(least: Mapping[str, Amount], now: Mapping[str, Amount]) -> list[tuple[str, tuple[Amount, Amount]]]:
+    return [(one, (least[one], now[one])) for one in now]
 
 
 def _plain_place(data_dir: Path, name: str) -> Place:

@@ -325,7 +325,7 @@ def test_a_file_with_many_names_counts_once(workspace: Workspace, disk: Path) ->
 def _is_emptied(workspace: Workspace) -> None:
     """Nothing is left of what was to be removed, after some scans."""
     end = time.monotonic() + 20
-    while bins.amount(workspace.staging, workspace.owner)[1].files:
+    while bins.count(workspace.staging, workspace.owner).leaving:
         assert time.monotonic() < end
         workspace.meter.scan()
         time.sleep(0.05)
@@ -368,7 +368,8 @@ def test_a_removal_that_takes_too_long_is_left_and_gone_on_with(workspace: Works
     throw_away(workspace, ("inputs", "d"))
     assert bins.purge(workspace.staging, workspace.owner, seconds=0.0) == 1
     assert _ids(workspace) == []
-    assert bins.amount(workspace.staging, workspace.owner)[1].files > 200
+    [leaving] = bins.count(workspace.staging, workspace.owner).leaving.values()
+    assert leaving.files > 200
     _is_emptied(workspace)
 
 
