@@ -185,11 +185,16 @@ def purge(staging: Path, owner: Owner, kept_id: str | None = None, *, seconds: f
         return _purge(directory, ids, seconds)
 
 
-def remove_leaving(staging: Path, owner: Owner, seconds: float) -> None:
-    """Go on with what an earlier removal has left. Not to be called acting. Raises OSError."""
+def remove_leaving(staging: Path, owner: Owner, seconds: float) -> bool:
+    """Go on with what an earlier removal has left; gives whether that took all the time that it had.
+
+    Not to be called acting. Raises OSError.
+    """
+    until = time.monotonic() + seconds
     with _bin_of(staging, owner) as directory:
         if directory is not None:
             _purge(directory, (), seconds)
+    return time.monotonic() >= until
 
 
 def expire(staging: int, kept_s: float = KEPT_S, seconds: float = PURGE_S) -> None:

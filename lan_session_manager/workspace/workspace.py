@@ -43,7 +43,7 @@ _STAGING = "uploads"  # below the server's own directory; in it, one directory f
 _NAME = re.compile(r"[A-Za-z0-9_~-]{1,200}")
 _MOST_OUTPUTS = 100
 _UNLIMITED = 1 << 62
-_PIECE_S = 1.0  # for what is leaving a bin, after each scan of its workspace
+_PIECE_S = 1.0  # for what is leaving a bin, before another one has its turn
 # With less left of a quota that the kernel keeps, so much or that part of it, a task may fail for what is in the trash.
 _SHORT, _SHORT_PART = 64 * MB, 20
 
@@ -397,10 +397,11 @@ class Workspaces:
         return self._meters.setdefault(name, (Meter(count, self._scanner), parts))
 
     def _remove_soon(self, name: str, staging: Path, owner: Owner) -> None:
-        def remove() -> None:
-            bins.remove_leaving(staging, owner, _PIECE_S)
+        def remove() -> bool:
+            is_left = bins.remove_leaving(staging, owner, _PIECE_S)
             if name in self._meters:
                 self._meters[name][1].touch()
+            return is_left
 
         self._emptier.add(name, remove)
 
