@@ -130,9 +130,10 @@ export async function nameTyped(name) {
     if (failure.status === undefined) throw failure;
     return say(failure.code === "conflict" ? T.workspace.taken(visible(name)) : failure.message, editing);
   }
-  if (files.get().editing !== editing) return true;
-  await focusOn(target);
-  return stopTyping();
+  const isTyping = files.get().editing === editing;
+  // The row may be gone already, and with it the field; whoever went elsewhere stays there.
+  if (isTyping || document.activeElement === document.body) await focusOn(target);
+  return files.get().editing === editing ? stopTyping() : true;
 }
 
 // Whoever has left the name meanwhile is told above the tasks.
